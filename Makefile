@@ -1,0 +1,44 @@
+# `make demo` and `make test` need Python 3.11 or 3.12, git, make and a package index; they make everything else themselves.
+#   TORCH_INDEX=https://download.pytorch.org/whl/cpu make demo     a CPU build of torch (or .../cu128 for CUDA)
+#   SHAPER_HISTORY=DIR make demo                                   the same story on recorded history
+#   PYTHON=python3.12 make test                                    another interpreter
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.PHONY: demo test test-integration benchmark lint clean help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "expected $(PYTHON) on PATH; found none; install Python 3.11 or 3.12, or name another: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the whole story offline, on a simulated world or on SHAPER_HISTORY
+	$(BIN)/shaper demo
+
+test: $(STAMP) ## the default tests
+	$(BIN)/python -m pytest
+
+test-integration: $(STAMP) ## the tests that start real parts
+	$(BIN)/python -m pytest -m integration
+
+benchmark: $(STAMP) ## ratios against named alternatives, measured in one run
+	$(BIN)/python -m pytest -m benchmark -s
+
+lint: $(STAMP) ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove what the commands made, not the virtual environment
+	rm -rf var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

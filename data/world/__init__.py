@@ -1,0 +1,1 @@
+"""A seeded world that never happened, written as canonical tables."""

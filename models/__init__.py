@@ -1,0 +1,1 @@
+"""Functions with weights: plain torch modules behind one shape contract."""

@@ -1,0 +1,1 @@
+"""The sidecar: feeds to forecast to plan, answered over HTTP."""

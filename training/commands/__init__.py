@@ -1,0 +1,1 @@
+"""The commands a data scientist types; each module is one `shaper` command."""

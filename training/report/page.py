@@ -1,0 +1,72 @@
+"""A report as a value: title, figures of merit, sections; and its one HTML file."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure that a reader should take away."""
+
+    figure: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing as SVG source, and the sentence that says what it shows."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; `best` holds the indices of rows to set in bold."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading with what stands below it, in this order: paragraphs, figures, tables, points, code."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    points: tuple[str, ...] = ()
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    cards: tuple[Card, ...] = ()
+    sections: tuple[Section, ...] = ()
+
+
+def write_page(page: Page, path: Path) -> Path:
+    """Write the page as one self-contained file, whole or not at all; all text is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    html = environment.get_template("page.html").render(
+        title=page.title, subtitle=page.subtitle, cards=page.cards, sections=page.sections
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(html, "utf-8")
+    partial.replace(path)
+    return path
