@@ -1,0 +1,49 @@
+"""Which architectures there are, by the name that configurations and contracts use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from models.linear import Linear, LinearConfig
+from models.persistence import Persistence, PersistenceConfig
+from models.shape import Forecaster, Shape, Statistics
+from models.tcn import Tcn, TcnConfig
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A class of forecasters and the frozen dataclass of its options; `learns` is false where there is nothing to fit."""
+
+    config: type[Any]
+    forecaster: Callable[[Shape, Statistics, Any], Forecaster]
+    learns: bool = True
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "persistence": Architecture(PersistenceConfig, Persistence, learns=False),
+    "linear": Architecture(LinearConfig, Linear),
+    "tcn": Architecture(TcnConfig, Tcn),
+}
+
+
+def build(
+    name: str, shape: Shape, statistics: Statistics, options: Mapping[str, int | float] | None = None
+) -> Forecaster:
+    """Make a forecaster; options left out keep their defaults.
+
+    Raises ValueError naming what is known for an unknown architecture or option, an impossible value, or statistics that do
+    not fit the shape.
+    """
+    architecture = ARCHITECTURES.get(name)
+    if architecture is None:
+        raise ValueError(f"expected an architecture among {sorted(ARCHITECTURES)}, found {name!r}")
+    known = {field.name for field in fields(architecture.config)}
+    unknown = sorted(set(options or {}) - known)
+    if unknown:
+        raise ValueError(f"{name}: expected options among {sorted(known)}, found {unknown}")
+    try:
+        config = architecture.config(**(options or {}))
+    except TypeError as error:
+        raise ValueError(f"{name}: expected numbers as options, found {dict(options or {})}") from error
+    statistics.require(shape)
+    return architecture.forecaster(shape, statistics, config)
