@@ -1,0 +1,120 @@
+"""What lies in a folder of history: rows, range, gaps and oddities, and every fault.
+
+Decided here: what is a fault (training and forecasting refuse it) and what is only a note (recorded history has holes,
+outages and odd blocks, and the rest of the product knows how to live with them).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+import polars as pl
+
+from data.errors import DataError
+from data.gaps import arrival_notes, bar_notes, block_notes, count_notes, pause_notes
+from data.history import Source, canonical_scan, found, load
+from data.lake.coverage import Lane, table_lanes
+from data.lake.review import Said, review_folder, review_rows
+from data.schemas import TABLES
+from data.validation import faults
+
+Notes = Callable[[pl.DataFrame], list[str]]
+
+NOTES: Mapping[str, Notes] = MappingProxyType(
+    {
+        "blocks": block_notes,
+        "bars": bar_notes,
+        "request_counts": count_notes,
+        "arrivals": arrival_notes,
+        "funding": lambda rows: pause_notes(rows, "symbol"),
+        "mempool": lambda rows: pause_notes(rows, "chain"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """One table: `first` and `last` event time (None without rows), notes and faults as sentences."""
+
+    name: str
+    rows: int
+    first: datetime | None
+    last: datetime | None
+    notes: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All tables of a folder, and the files in it that are not canonical tables."""
+
+    folder: str
+    tables: tuple[TableReport, ...]
+    ignored: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no table has a fault."""
+        return not any(table.faults for table in self.tables)
+
+    @property
+    def plain(self) -> dict[str, object]:
+        """The report as JSON knows it: times in ISO 8601."""
+        tables = [
+            {
+                "name": table.name,
+                "rows": table.rows,
+                "first": table.first.isoformat() if table.first else None,
+                "last": table.last.isoformat() if table.last else None,
+                "notes": list(table.notes),
+                "faults": list(table.faults),
+            }
+            for table in self.tables
+        ]
+        return {"folder": self.folder, "ok": self.ok, "tables": tables, "ignored": list(self.ignored)}
+
+
+def inspect(folder: Path, now: datetime | None = None, max_age: timedelta | None = None) -> Report:
+    """Look at every table of a folder; with a clock and an age, older feeds are faults.
+
+    Raises DataError only when there is no folder or no table in it.
+    """
+    paths = found(folder)
+    names = {path.name for path in folder.iterdir() if not path.name.startswith((".", "_"))}
+    reports = [inspect_table(name, path) for name, path in paths]
+    said = review_folder(folder, tuple(lanes(reports, dict(paths))), now, max_age)
+    tables = tuple(
+        replace(
+            report,
+            notes=report.notes + said.get(report.name, Said()).notes,
+            faults=report.faults + said.get(report.name, Said()).faults,
+        )
+        for report in reports
+    )
+    return Report(str(folder), tables, tuple(sorted(names - {path.name for _, path in paths})))
+
+
+def lanes(reports: Sequence[TableReport], paths: Mapping[str, Path]) -> Iterator[Lane]:
+    """Coverage of the tables that have readable rows."""
+    for report in reports:
+        if report.first is not None:
+            yield from table_lanes(TABLES[report.name], paths[report.name])
+
+
+def inspect_table(name: str, path: Path) -> TableReport:
+    """Look at one table."""
+    table = TABLES[name]
+    try:
+        rows = load(Source(table, canonical_scan(path, name), path.is_dir()), str(path))
+    except DataError as error:
+        return TableReport(name, 0, None, None, (), (str(error),))
+    broken = tuple(f"{f.rows} rows break: {f.expected}; first, {f.found}" for f in faults(rows, table))
+    first, last = rows.select(first=pl.col("ts").min(), last=pl.col("ts").max()).row(0)
+    if rows.is_empty():
+        return TableReport(name, 0, None, None, ("no rows",), broken)
+    # Gaps mean something only between rows that are in order and unique.
+    notes = () if broken or name not in NOTES else tuple(NOTES[name](rows))
+    said = Said() if broken else review_rows(name, rows)
+    return TableReport(name, rows.height, first, last, notes + said.notes, broken + said.faults)

@@ -1,0 +1,31 @@
+"""The clock: hour of the day, day of the week, place in the hour, and the time to the next funding payment.
+
+Decided here: all of it is UTC and a function of the tick's label alone; funding is paid at 00, 08 and 16 h.
+"""
+
+import math
+
+import polars as pl
+
+from data.contract import Panel
+from data.features.spec import DAY_S, HOUR_S, FeatureSpec
+from data.timeline import TICK
+
+WEEK_S, FUNDING_S = 7 * DAY_S, 8 * HOUR_S
+PERIODS = {"hour": HOUR_S, "day": DAY_S, "week": WEEK_S}
+
+
+def family(panel: Panel) -> tuple[FeatureSpec, ...]:  # noqa: ARG001 - every family has this signature
+    """Sine and cosine of each period, and seconds to the next funding payment (0 < s <= 28800)."""
+    now_s = pl.col(TICK).dt.epoch("s")
+    waves = tuple(
+        FeatureSpec(f"{wave}_of_{name}", "1", 1, expr)
+        for name, period_s in PERIODS.items()
+        for wave, expr in waves_of((now_s % period_s) * (2 * math.pi / period_s))
+    )
+    return (*waves, FeatureSpec("to_funding_s", "s", 1, (FUNDING_S - now_s % FUNDING_S).cast(pl.Float64)))
+
+
+def waves_of(angle: pl.Expr) -> tuple[tuple[str, pl.Expr], ...]:
+    """Sine and cosine of an angle, by name."""
+    return (("sin", angle.sin()), ("cos", angle.cos()))

@@ -1,0 +1,64 @@
+"""The feature families by name, and their evaluation over a tick table.
+
+Decided here: names are unique over all families, and features come in the order in which families are asked for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import polars as pl
+
+from data.contract import Feature, Panel
+from data.errors import DataError, UsageError
+from data.features import calendar, congestion, demand, volatility
+from data.features.spec import FeatureSpec
+from data.timeline import TICK
+
+Family = Callable[[Panel], tuple[FeatureSpec, ...]]
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "volatility": volatility.family,
+        "congestion": congestion.family,
+        "demand": demand.family,
+        "calendar": calendar.family,
+    }
+)
+
+
+def describe(families: Sequence[str], panel: Panel) -> tuple[Feature, ...]:
+    """The features of some families as a contract names them. Raises UsageError for an unknown family."""
+    unknown = [name for name in families if name not in FAMILIES]
+    if unknown:
+        raise UsageError(
+            "families",
+            expected=f"names among {', '.join(FAMILIES)}",
+            found=", ".join(unknown),
+            remedy="correct the name",
+        )
+    return tuple(spec.described for name in dict.fromkeys(families) for spec in FAMILIES[name](panel))
+
+
+def specs(names: Sequence[str], panel: Panel) -> tuple[FeatureSpec, ...]:
+    """The features of these names, in this order. Raises DataError for a name that no family has."""
+    all_specs = {spec.name: spec for family in FAMILIES.values() for spec in family(panel)}
+    unknown = [name for name in names if name not in all_specs]
+    if unknown:
+        raise DataError(
+            "features",
+            expected="names that the feature families of this version have",
+            found=", ".join(unknown),
+            remedy="train and export the model again with this version, or correct the roles of the panel",
+        )
+    return tuple(all_specs[name] for name in names)
+
+
+def columns_of(features: Sequence[FeatureSpec]) -> frozenset[str]:
+    """Columns of the tick table that some features read."""
+    return frozenset(name for spec in features for name in spec.expr.meta.root_names()) - {TICK}
+
+
+def evaluate(ticks: pl.DataFrame, names: Sequence[str], panel: Panel) -> pl.DataFrame:
+    """`tick` and one Float64 column a feature (null where unknown), one row for each row of a contiguous tick table."""
+    columns = [spec.expr.cast(pl.Float64).alias(spec.name) for spec in specs(names, panel)]
+    return ticks.select(TICK, *columns)

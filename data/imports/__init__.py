@@ -1,0 +1,1 @@
+"""Files of other tools, turned into canonical rows: one format a file."""

@@ -1,0 +1,54 @@
+"""Order counts on the tick grid: `order_rate`, orders per second over all tiers.
+
+Decided here: a second without an order is calm unless the collector was down. It is taken to be down where the seconds with
+orders in the last hour had a median of 20 or more (a busy stream does not fall silent), or where the hour has no row at all.
+A tick is unknown if fewer than half of its seconds are known.
+"""
+
+from datetime import datetime
+
+import polars as pl
+
+from data.timeline import TICK, label
+
+ORDER_COLUMNS = ("order_rate",)
+HOUR_S = 3600
+BUSY_PER_S = 20  # at this median a silent second has probability e^-20 under Poisson arrivals
+
+
+def order_ticks(ticks: pl.DataFrame, rows: pl.DataFrame, tick_s: int) -> pl.DataFrame:
+    """The ticks with `order_rate`; `rows` are request counts by second and tier, or single arrivals (no column `count`)."""
+    if ticks.is_empty() or rows.is_empty():
+        return ticks.with_columns(pl.lit(None, pl.Float64).alias("order_rate"))
+    by_tick = (
+        known_seconds(per_second(rows), ticks[TICK][-1])
+        .group_by(label(pl.col("ts"), tick_s).alias(TICK))
+        .agg(pl.col("orders").sum().alias("orders"), pl.col("orders").count().alias("seconds"))
+    )
+    rate = pl.when(2 * pl.col("seconds") >= tick_s).then(pl.col("orders") / pl.col("seconds")).alias("order_rate")
+    found = ticks.select(TICK).join(by_tick, on=TICK, how="left", maintain_order="left").select(rate)
+    return ticks.hstack(found)
+
+
+def per_second(rows: pl.DataFrame) -> pl.DataFrame:
+    """Orders by the second that starts at `ts` (Datetime ms), summed over tiers."""
+    orders = pl.col("count") if "count" in rows.columns else pl.lit(1, pl.Int64)
+    second = (pl.col("ts").dt.epoch("s") * 1000).cast(pl.Datetime("ms", "UTC")).alias("ts")
+    return rows.select(second, orders.alias("orders")).group_by("ts").agg(pl.col("orders").sum())
+
+
+def known_seconds(counts: pl.DataFrame, end: datetime) -> pl.DataFrame:
+    """Every second from the first count to an hour after the last one (but not after `end`): `ts`, and `orders`.
+
+    Orders are null where the collector was down. Seconds further away are unknown, and left out.
+    """
+    first, last = (int(at.timestamp()) for at in counts.select(a=pl.col("ts").min(), b=pl.col("ts").max()).row(0))
+    seconds = pl.int_range(first, min(last + HOUR_S, int(end.timestamp())), dtype=pl.Int64, eager=True) * 1000
+    every = pl.DataFrame({"ts": seconds.cast(pl.Datetime("ms", "UTC"))})
+    found = every.join(counts, on="ts", how="left", maintain_order="left")
+    orders = pl.col("orders")
+    busy = pl.when(orders > 0).then(orders).rolling_median(HOUR_S, min_samples=1).fill_null(0) >= BUSY_PER_S
+    watched = orders.is_not_null().cast(pl.Int64).rolling_sum(HOUR_S, min_samples=1) > 0
+    silent = orders.fill_null(0) == 0
+    down = silent & (busy | ~watched)
+    return found.select("ts", pl.when(~down).then(orders.fill_null(0)).alias("orders"))
