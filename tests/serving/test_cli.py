@@ -32,8 +32,11 @@ def test_an_unknown_command_is_named_together_with_the_known_ones(capsys: pytest
 
 
 def test_a_missing_package_names_the_extra_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+    def load(_: EntryPoint) -> None:
+        raise ModuleNotFoundError(name="torch.nn")
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EntryPoint, "load", lambda self: (_ for _ in ()).throw(ModuleNotFoundError(name="torch.nn")))
+        patch.setattr(EntryPoint, "load", load)
         assert cli.run("train", entry("train", "training.commands.train:main"), []) == 1
     assert "pip install 'derivatives-traffic-shaper[train]'" in capsys.readouterr().err
 

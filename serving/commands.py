@@ -1,0 +1,121 @@
+"""Serve forecasts and plans beside a gateway.
+
+Decided here: the order of start-up (settings, model, feed, socket, answer), so that whatever is wrong is said before anything
+is served, and how a signal ends it.
+"""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.environment import history_folder
+from data.errors import UsageError
+from serving.settings import Settings, check, read_settings
+
+if TYPE_CHECKING:
+    from serving.feeds import Feed
+    from serving.inference import Forecaster
+    from serving.loop import Sidecar
+    from serving.pipeline import Pipeline
+
+DISTRIBUTION = "derivatives-traffic-shaper"
+EPILOG = """example:
+  shaper data simulate --out var/world --days 4 --seed 7
+  shaper serve --config serving/deploy/shaper.toml --history var/world
+  curl -s http://127.0.0.1:8080/v1/plan"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the sidecar until it is told to stop; returns 0 then. Raises DataError or UsageError for what cannot be served."""
+    parser = argparse.ArgumentParser(
+        "shaper serve", description=__doc__.partition("\n")[0] if __doc__ else None, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--config", type=Path, required=True, help="TOML file, see serving/OPERATING.md")
+    parser.add_argument("--model", type=Path, help="artefact folder, instead of [model]")
+    parser.add_argument("--history", type=Path, help="play this folder of history, instead of [feed]")
+    parser.add_argument("--speed", type=float, help="seconds played a second, instead of feed.speed")
+    parser.add_argument("--port", type=int, help="port to listen on, instead of server.port; 0 picks a free one")
+    parser.add_argument("--check", action="store_true", help="check settings, model and history, then end")
+    options = parser.parse_args(argv)
+    settings = overridden(read_settings(options.config), options)
+    check(settings, str(options.config))
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    from serving.server import serve
+
+    sidecar = assemble(settings)
+    if options.check:
+        print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
+        return 0
+    serve(sidecar, settings.server.host, settings.server.port)
+    return 0
+
+
+def overridden(settings: Settings, options: argparse.Namespace) -> Settings:
+    """The settings with what the command line says instead."""
+    server, model, feed = settings.server, settings.model, settings.feed
+    if options.port is not None:
+        server = replace(server, port=options.port)
+    if options.model is not None:
+        model = replace(model, artefact=str(options.model))
+    if options.history is not None:
+        feed = replace(feed, kind="history", folder=str(options.history), clock="wall")
+    if options.speed is not None:
+        feed = replace(feed, speed=options.speed)
+    return replace(settings, server=server, model=model, feed=feed)
+
+
+def assemble(settings: Settings) -> "Sidecar":
+    """All parts, made of settings. Raises DataError or UsageError for a model or history that cannot be used."""
+    from serving.demand import RecentOrders
+    from serving.inference import Forecaster, artefact_folder
+    from serving.loop import Sidecar
+    from serving.metrics import Metrics
+    from serving.pipeline import Pipeline
+    from serving.state import Board
+
+    forecaster = Forecaster.open(artefact_folder(settings.model.artefact, settings.model.task))
+    require_targets(settings, forecaster)
+    metrics = Metrics.create()
+    metrics.build.labels(version(DISTRIBUTION), forecaster.contract.name, forecaster.contract.digest[:12]).set(1)
+    orders = RecentOrders(settings.feed.demand_window_s)
+    pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model.max_blind_ticks)
+    feed = make_feed(settings, pipeline)
+    return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
+
+
+def require_targets(settings: Settings, forecaster: "Forecaster") -> None:
+    """Raise UsageError when the venue's demand is made of targets that the model does not forecast."""
+    targets = [target.name for target in forecaster.contract.targets]
+    unknown = [name for name, _ in settings.venue.demand.coefficients if name not in targets]
+    if unknown:
+        raise UsageError(
+            "venue.demand.coefficients",
+            expected=f"targets of model {forecaster.contract.name}: {', '.join(targets)}",
+            found=", ".join(unknown),
+            remedy="correct them, or choose a model of another task",
+        )
+
+
+def make_feed(settings: Settings, pipeline: "Pipeline") -> "Feed":
+    """The feed of the settings, stepping once a review but at least once a tick."""
+    from serving.feeds import HistoryFeed, RowsFeed, WallFeed
+    from serving.recording import Recording
+
+    feed = settings.feed
+    period_s = min(settings.venue.review_s, float(pipeline.forecaster.contract.panel.tick_s))
+    if feed.kind == "none":
+        return WallFeed(period_s, feed.settle_s) if feed.clock == "wall" else RowsFeed(period_s)
+    folder = Path(feed.folder) if feed.folder else history_folder()
+    if folder is None:
+        raise UsageError(
+            "feed.folder",
+            expected="a folder of recorded history",
+            found="none, and SHAPER_HISTORY is not set",
+            remedy="name one, or make one with `shaper data simulate --out DIR`",
+        )
+    return HistoryFeed(Recording.open(folder, pipeline.panel, feed.start, feed.until), period_s, feed.speed)

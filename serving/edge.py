@@ -1,0 +1,71 @@
+"""The outermost layer of the API: who is answered, and how long it took.
+
+Decided here: only requests for a name of this machine are answered, so that no web page can reach the API by pointing a name
+of its own at the loopback address; and requests are counted by known paths alone, so that strangers cannot grow the metrics.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from serving.metrics import Metrics
+from serving.settings import is_loopback
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+REFUSAL = b'{"status":421,"detail":"Host: expected localhost or a loopback address; found another; ask 127.0.0.1"}'
+PATHS = frozenset(
+    [
+        "/v1/observations",
+        "/v1/gateway",
+        "/v1/forecast",
+        "/v1/plan",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/schema/openapi.json",
+    ]
+)
+
+
+class Edge:
+    """An ASGI application around another."""
+
+    def __init__(self, app: App, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is no request; refuse, or time and count, what is one."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await (self.app if is_ours(scope) else misdirected)(scope, receive, watched)
+        finally:
+            path = scope["path"] if scope["path"] in PATHS else "other"
+            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.request_seconds.observe(time.perf_counter() - started)
+
+
+def is_ours(scope: Scope) -> bool:
+    """Whether the Host header, if any, names this machine."""
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost").decode("latin-1")
+    return is_loopback(host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0])
+
+
+async def misdirected(_: Scope, __: Receive, send: Send) -> None:
+    """Answer 421 Misdirected Request (RFC 9110, section 15.5.20)."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(REFUSAL)).encode())]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.body", "body": REFUSAL})

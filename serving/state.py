@@ -1,0 +1,85 @@
+"""What the API answers with: the newest forecast and plan, encoded once, and what keeps the sidecar from being ready.
+
+Decided here: what ready means, and which changes are worth a line in the log. The board is written and read on the event
+loop alone, so it needs no lock.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from shaper.forecast import Forecast
+from shaper.plan import Plan
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a step came to: the forecast to use, the new plan, and what is wrong with either (None: none, nothing)."""
+
+    at: datetime
+    forecast: Forecast | None
+    plan: Plan | None
+    forecast_note: str | None
+    plan_note: str | None
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether plans may be relied on, and what is missing or degraded."""
+
+    ready: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass
+class Board:
+    """The latest good answers. `notes` says by part what is wrong with it now; `now_s` is the feed's clock."""
+
+    now_s: Callable[[], float]
+    forecast: bytes | None = None
+    plan: bytes | None = None
+    stage: str | None = None
+    plan_until_s: float = 0.0
+    had_forecast: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def post(self, update: Update) -> list[str]:
+        """Answer with the outcome of a step from now on; returns what changed, in words."""
+        changes = list(self.changes(update))
+        self.note("step", None)
+        self.note("forecast", update.forecast_note)
+        self.note("plan", update.plan_note)
+        self.forecast = None if update.forecast is None else msgspec.json.encode(update.forecast)
+        self.had_forecast = self.had_forecast or update.forecast is not None
+        if update.plan is not None:
+            self.plan, self.plan_until_s = msgspec.json.encode(update.plan), update.plan.valid_until_s
+            self.stage = update.plan.stage
+        return changes
+
+    def changes(self, update: Update) -> Iterator[str]:
+        """What a step would change, in words: a part that begins or ceases to work, a plan led by something else."""
+        for part, note in (("forecast", update.forecast_note), ("plan", update.plan_note)):
+            if (note is None) != (part not in self.notes):
+                yield f"{part} {note or 'as it should be'}"
+        if update.plan is not None and update.plan.stage != self.stage:
+            yield f"plan is {update.plan.stage}, {update.plan.reason}"
+
+    def note(self, part: str, text: str | None) -> None:
+        """Say what is wrong with a part, or that nothing is."""
+        if text is None:
+            self.notes.pop(part, None)
+        else:
+            self.notes[part] = text
+
+    def readiness(self) -> Readiness:
+        """Ready: a forecast was issued at least once, and a plan is in force. Reasons may remain while ready."""
+        reasons = [f"{part}: {text}" for part, text in sorted(self.notes.items())]
+        overdue_s = self.now_s() - self.plan_until_s
+        if not self.had_forecast and "forecast" not in self.notes:
+            reasons.append("forecast: none has been issued yet")
+        if self.plan is None and "plan" not in self.notes:
+            reasons.append("plan: none has been made yet")
+        elif self.plan is not None and overdue_s > 0:
+            reasons.append(f"plan: the newest one ended {overdue_s:.0f} s ago")
+        return Readiness(self.had_forecast and self.plan is not None and overdue_s <= 0, tuple(reasons))
