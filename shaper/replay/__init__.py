@@ -1,0 +1,1 @@
+"""Closed-loop comparison of policies: the same orders, priced under each way of setting capacity."""

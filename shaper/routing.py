@@ -1,0 +1,112 @@
+"""How orders are split over settlement nodes: least latency, fee and congestion under capacity and dispersion caps."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.optimize import linprog
+
+from shaper.tiers import PARTS
+from shaper.venue import Node, Venue
+
+SEGMENTS = 10  # pieces of each node's convex congestion cost
+USABLE = 0.95  # share of a node's capacity that is planned with: waits grow without bound towards 1
+
+
+Group = tuple[tuple[int, ...], float]  # indices of nodes and the share they may have together
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Weights in parts of `PARTS` (they sum exactly, or all are 0 with no node up), and which caps were relaxed and why."""
+
+    parts: tuple[int, ...]
+    relaxed: str | None
+
+
+def split_orders(venue: Venue, demand_per_s: float) -> Split:
+    """Weights of the venue's nodes, in their order, for a rate of orders.
+
+    Minimises Σ w·(latency·value + fee) plus the wait of an M/M/1 node at its load (value: USD a second of the average
+    order), its convex cost taken in `SEGMENTS` linear pieces, which makes it a linear programme. Caps that the nodes that
+    are up cannot meet are relaxed, dispersion first, and said so.
+    """
+    up = [node for node in venue.nodes if node.up]
+    if not up:
+        return Split((0,) * len(venue.nodes), "no node is up" if venue.nodes else None)
+    attempts: tuple[tuple[list[Group], str | None], ...] = (
+        (_caps(up, venue), None),
+        ([], "dispersion caps relaxed: the nodes that are up cannot meet them"),
+    )
+    for groups, relaxed in attempts:
+        weights = _solve(up, demand_per_s, _value_usd_per_s(venue), groups)
+        if weights is not None:
+            return Split(_spread(venue, _rounded(weights, groups)), relaxed)
+    shares = _rounded([node.capacity_per_s for node in up], [])
+    return Split(
+        _spread(venue, shares), f"{demand_per_s:.0f} orders/s exceed the capacity of the nodes: shared by capacity"
+    )
+
+
+def wait_s(node: Node, load_per_s: float) -> float:
+    """Mean sojourn at a node under a load: its latency plus the M/M/1 queueing ρ/(c − λ) (infinite from its capacity on)."""
+    if load_per_s >= node.capacity_per_s:
+        return math.inf
+    return node.latency_s + load_per_s / node.capacity_per_s / (node.capacity_per_s - load_per_s)
+
+
+def _value_usd_per_s(venue: Venue) -> float:
+    return sum(tier.demand_share * tier.delay_cost_usd_per_s for tier in venue.tiers)
+
+
+def _caps(up: list[Node], venue: Venue) -> list[Group]:
+    """Groups of node indices with the share they may have together."""
+    labels = [
+        (venue.max_operator_share, [node.operator for node in up]),
+        (venue.max_region_share, [node.region for node in up]),
+    ]
+    return [
+        (tuple(i for i, other in enumerate(names) if other == name), cap)
+        for cap, names in labels
+        if cap < 1
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _solve(up: list[Node], demand_per_s: float, value: float, groups: list[Group]) -> list[float] | None:
+    """Weights by linear programming over (node, piece), or None if the caps cannot be met."""
+    demand = max(demand_per_s, 1e-9)
+    edges = np.linspace(0, USABLE, SEGMENTS + 1)
+    cost, bounds = [], []
+    for node in up:
+        full = [value * wait_s(node, edge * node.capacity_per_s) * edge * node.capacity_per_s for edge in edges]
+        width = float(edges[1]) * node.capacity_per_s
+        cost += [(b - a) / width + node.fee_usd for a, b in pairwise(full)]
+        bounds += [(0.0, width / demand)] * SEGMENTS
+    rows = np.zeros((len(groups), len(up)))
+    for row, (members, _) in zip(rows, groups, strict=True):
+        row[list(members)] = 1
+    limits = {"A_ub": np.repeat(rows, SEGMENTS, axis=1), "b_ub": [cap for _, cap in groups]} if groups else {}
+    found = linprog(cost, A_eq=np.ones((1, len(cost))), b_eq=[1.0], bounds=bounds, method="highs", **limits)
+    return found.x.reshape(len(up), SEGMENTS).sum(axis=1).tolist() if found.status == 0 else None
+
+
+def _rounded(weights: list[float], groups: list[Group]) -> list[int]:
+    """Parts that sum to `PARTS`: rounded down, the rest to the largest remainders whose groups still have room."""
+    exact = [weight / sum(weights) * PARTS for weight in weights]
+    parts = [int(value + 1e-6) for value in exact]
+    for _ in range(PARTS - sum(parts)):
+        free = [i for i in range(len(parts)) if _fits(parts, i, groups)] or list(range(len(parts)))
+        parts[max(free, key=lambda i: (exact[i] - parts[i], -i))] += 1
+    return parts
+
+
+def _fits(parts: list[int], index: int, groups: list[Group]) -> bool:
+    return all(sum(parts[i] for i in members) + 1 <= cap * PARTS + 1e-6 for members, cap in groups if index in members)
+
+
+def _spread(venue: Venue, parts: list[int]) -> tuple[int, ...]:
+    """Parts of the nodes that are up, laid out over all nodes, 0 for those that are not."""
+    given = iter(parts)
+    return tuple(next(given) if node.up else 0 for node in venue.nodes)
