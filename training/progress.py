@@ -19,6 +19,10 @@ class Bar:
         """Show that `done` of `total` is finished."""
         self._progress.update(self._task, completed=done, total=total)
 
+    def share(self, done: float, doing: str) -> None:
+        """Show the share 0..1 that is finished, and what is being done."""
+        self._progress.update(self._task, completed=done, total=1.0, description=doing)
+
 
 @contextmanager
 def bar(label: str) -> Iterator[Bar]:

@@ -1,1 +1,1 @@
-"""Pages and figures that people read: one self-contained HTML file each, no network."""
+"""How reports look: one self-contained HTML file each, the house style, no network."""

@@ -1,12 +1,13 @@
 """Drawings of forecasts and replays as SVG source: no pyplot, no global state, equal input gives equal bytes."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -15,13 +16,7 @@ INK, SOFT, GRID = "#1b2530", "#5b6875", "#e3e8ed"
 BLUE, ORANGE, GREEN, RED, VIOLET, GREY = "#2864b4", "#d9802e", "#2a8f6b", "#bf4a3a", "#7b5ea7", "#9aa7b4"
 POLICY_COLOURS = {"static": GREY, "reactive": ORANGE, "forecast-led": BLUE, "clairvoyant": GREEN}
 CAUSE_COLOURS = {"capacity": "#8fb3dc", "delay": "#e7b27a", "rejection": "#cf7567"}
-STYLE = {
-    "font.family": "sans-serif", "font.size": 9.5, "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": GRID,
-    "xtick.color": SOFT, "ytick.color": SOFT, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.7, "axes.axisbelow": True,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10.5, "axes.titleweight": "semibold",
-    "axes.titlelocation": "left", "legend.frameon": False, "lines.linewidth": 1.5, "svg.hashsalt": "shaper", "svg.fonttype": "none",
-    "figure.constrained_layout.use": True,
-}  # fmt: skip
+STYLE = Path(__file__).with_name("house.mplstyle")
 Floats = NDArray[np.floating]
 
 
@@ -29,7 +24,7 @@ Floats = NDArray[np.floating]
 def drawing(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
     """A figure of the house style (inches), and a list that holds its SVG source when the block ends."""
     source: list[str] = []
-    with mpl.rc_context(STYLE):
+    with style.context(STYLE):
         figure = Figure(figsize=(width, height))
         yield figure, source
         buffer = io.StringIO()
@@ -111,12 +106,14 @@ def surge(minutes: Floats, courses: Sequence[Course], band: tuple[Floats, Floats
             middle.fill_between(minutes, course.queued, color=VIOLET, alpha=0.5, linewidth=0)
             bottom.fill_between(minutes, course.refused, color=RED, alpha=0.6, linewidth=0)
             bottom.set(xlabel="minutes from the surge")
+            top.set_ylim(0, 1.45 * max(course.demand.max(), course.ready.max()))
+            bottom.set_ylim(0, max(1.0, 1.1 * bottom.dataLim.ymax))
         for row, label in zip(grid[:, 0], ("orders/s", "queued orders", "lost orders/s"), strict=True):
             row.set_ylabel(label)
     return source[0]
 
 
-def cost_bars(policies: Sequence[str], costs: dict[str, Sequence[float]]) -> str:
+def cost_bars(policies: Sequence[str], costs: Mapping[str, Sequence[float]]) -> str:
     """Cost of each policy in USD, stacked by cause."""
     with drawing(9.5, 0.55 * len(policies) + 1.1) as (figure, source):
         axes = figure.subplots()
@@ -134,18 +131,18 @@ def cost_bars(policies: Sequence[str], costs: dict[str, Sequence[float]]) -> str
     return source[0]
 
 
-def regret_by_delay(delays_s: Sequence[float], regret: dict[str, Sequence[float]]) -> str:
+def regret_by_delay(delays_s: Sequence[float], regret: Mapping[str, Sequence[float]]) -> str:
     """Regret of each policy over the actuation delay of the capacity lever."""
     with drawing(9.5, 3.2) as (figure, source):
         axes = figure.subplots()
         draw_lines(axes, delays_s, regret)
         axes.set(xlabel="actuation delay of the capacity lever, s", ylabel="regret (cost / clairvoyant − 1)")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
     return source[0]
 
 
-def draw_lines(axes: Axes, x: Sequence[float], lines: dict[str, Sequence[float]]) -> None:
+def draw_lines(axes: Axes, x: Sequence[float], lines: Mapping[str, Sequence[float]]) -> None:
     """One marked line a name, in the policies' colours."""
     for name, values in lines.items():
         axes.plot(x, values, marker="o", markersize=4, color=POLICY_COLOURS.get(name, VIOLET), label=name)

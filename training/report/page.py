@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import msgspec
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Page:
 
 
 def write_page(page: Page, path: Path) -> Path:
-    """Write the page as one self-contained file, whole or not at all; all text is escaped."""
+    """Write the page as one self-contained file, whole or not at all, all text escaped; and its content beside it as JSON."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -66,7 +67,13 @@ def write_page(page: Page, path: Path) -> Path:
         title=page.title, subtitle=page.subtitle, cards=page.cards, sections=page.sections
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(html, "utf-8")
-    partial.replace(path)
+    for target, content in ((path, html.encode()), (path.with_suffix(".json"), msgspec.json.encode(page))):
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        partial.write_bytes(content)
+        partial.replace(target)
     return path
+
+
+def read_page(path: Path) -> Page:
+    """The content of a page that `write_page` wrote, to be part of another."""
+    return msgspec.json.decode(path.read_bytes(), type=Page)

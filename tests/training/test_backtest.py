@@ -1,0 +1,110 @@
+"""Rolling origins and the comparison of what they found."""
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import DataError, UsageError
+from training import recipes
+from training.backtest import Result, Rolling, run
+from training.commands import backtest, compare
+from training.comparison import entries
+from training.tracking import Store
+
+
+@pytest.fixture(scope="module")
+def rolling(history: Path, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Rolling:
+    home = tmp_path_factory.mktemp("backtests")
+    return Rolling(
+        configs=(config,),
+        history=history,
+        origin=dt.datetime(2024, 1, 9, tzinfo=dt.UTC),
+        folds=2,
+        step_days=1,
+        home=home / "one",
+        overrides=("--trainer.max_epochs=1",),
+        store=home / "mlflow",
+    )
+
+
+@pytest.fixture(scope="module")
+def results(rolling: Rolling) -> list[Result]:
+    return run(rolling)
+
+
+def test_persistence_runs_beside_the_models(results: list[Result]) -> None:
+    assert [result.name for result in results] == ["small-persistence", "small"]
+
+
+def test_folds_follow_one_another_and_are_scored_together(results: list[Result]) -> None:
+    issued = results[1].seen["volatility"].issued.issued_s
+    assert issued[0] == dt.datetime(2024, 1, 9, tzinfo=dt.UTC).timestamp()
+    assert issued[-1] < dt.datetime(2024, 1, 11, tzinfo=dt.UTC).timestamp()
+    assert (np.diff(issued) > 0).all()
+    assert len(results[1].folds) == 2
+    pooled, folds = (
+        results[1].metrics["test/volatility/issues"],
+        [f["test/volatility/issues"] for f in results[1].folds],
+    )
+    assert pooled == sum(folds)
+
+
+def test_an_unchanged_fold_is_not_fitted_again(
+    rolling: Rolling, results: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a fold was fitted again")
+
+    monkeypatch.setattr(recipes, "fit", refuse)
+    again = run(replace(rolling, track=False))
+    assert [result.metrics for result in again] == [result.metrics for result in results]
+    with pytest.raises(AssertionError):
+        run(replace(rolling, track=False, overrides=("--trainer.max_epochs=2",)))
+
+
+def test_folds_are_nested_and_the_comparison_shows_each_model_once(
+    rolling: Rolling, results: list[Result], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(rolling.store)
+    nested = [record for record in store.records("small") if "mlflow.parentRunId" in record.tags]
+    assert sorted(record.tags["kind"] for record in nested) == ["fold"] * 4
+    found = entries(store, "small")
+    assert {(entry.model, entry.target) for entry in found} == {
+        (name, target) for name in ("small", "small-persistence") for target in ("volatility", "congestion")
+    }
+    assert found[0].value("skill") == max(e.values["skill"] for e in found if e.target == "congestion")
+    arguments = ["--experiment", "small", "--out", str(tmp_path / "plots"), "--store", str(rolling.store)]
+    assert compare.main(arguments) == 0
+    assert len(list((tmp_path / "plots").glob("*.png"))) == 4
+    assert "mlflow ui --backend-store-uri sqlite:" in capsys.readouterr().out
+    assert results
+
+
+def test_an_experiment_without_runs_is_refused_and_draws_nothing(rolling: Rolling, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="name another with --experiment"):
+        compare.main(["--experiment", "none", "--out", str(tmp_path / "plots"), "--store", str(rolling.store)])
+    assert not (tmp_path / "plots").exists()
+
+
+def test_a_backtest_needs_a_fold_and_a_step(rolling: Rolling) -> None:
+    with pytest.raises(UsageError):
+        replace(rolling, folds=0)
+    with pytest.raises(UsageError):
+        replace(rolling, step_days=0)
+
+
+def test_an_origin_after_the_history_is_refused(rolling: Rolling, tmp_path: Path) -> None:
+    late = dt.datetime(2024, 1, 12, tzinfo=dt.UTC)
+    with pytest.raises(DataError, match="earlier --origin"):
+        run(replace(rolling, origin=late, track=False, home=tmp_path))
+
+
+@pytest.mark.parametrize("command", [backtest, compare])
+def test_help_ends_with_an_example(command: object, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main(["--help"])  # type: ignore[attr-defined]
+    assert caught.value.code == 0
+    assert "example:" in capsys.readouterr().out

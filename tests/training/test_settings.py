@@ -1,0 +1,34 @@
+"""Configurations that contradict themselves."""
+
+import datetime as dt
+
+import pytest
+
+from data.errors import UsageError
+from training import settings
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (lambda: settings.PanelSettings(horizons=(1, 3)), "horizons"),
+        (lambda: settings.PanelSettings(horizons=(2, 3)), "horizons"),
+        (lambda: settings.PanelSettings(levels=(0.5, 0.1)), "levels"),
+        (lambda: settings.PanelSettings(targets=()), "target"),
+        (lambda: settings.PanelSettings(tick_s=7), "tick_s"),
+        (lambda: settings.SplitSettings(since="2024-02-01", until="2024-01-01"), "since"),
+        (lambda: settings.SplitSettings(until="soon"), "ISO 8601"),
+        (lambda: settings.SplitSettings(validation_days=0), "validation_days"),
+        (lambda: settings.BatchSettings(stride=0), "stride"),
+        (lambda: settings.OptimiserSettings(learning_rate=0), "learning_rate"),
+    ],
+)
+def test_a_contradiction_is_a_usage_error_that_names_the_key(make: object, part: str) -> None:
+    with pytest.raises(UsageError, match=part) as caught:
+        make()  # type: ignore[operator]
+    assert caught.value.exit_code == 2
+
+
+def test_a_time_without_an_offset_is_utc() -> None:
+    assert settings.instant("2024-02-01") == dt.datetime(2024, 2, 1, tzinfo=dt.UTC)
+    assert settings.instant("2024-02-01T02:00+02:00") == dt.datetime(2024, 2, 1, tzinfo=dt.UTC)

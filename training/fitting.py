@@ -1,0 +1,165 @@
+"""From fitted weights to a finished run: calibrate, score, save, record.
+
+Decided here: what a run folder holds, and that a run is recorded in MLflow once. The folder holds `model.pt` (gradient
+boosting: an `artefact/`), `metrics.json`, `run.json`, `plots/`, and in `validation.npz` and `test.npz` what the model said
+beside what came.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.contract import Calibration, Contract
+from data.errors import DataError
+from training import evaluation, plots
+from training.bundle import Bundle, save
+from training.calibrating import METHOD, offsets
+from training.evaluation import Answers, Hindsight, Predict, headlines
+from training.preparation import Prepared
+from training.settings import RunSettings
+from training.tracking import Run, Store, environment
+
+MODEL, METRICS, RUN, CONFIG, ARTEFACT, PLOTS = (
+    "model.pt",
+    "metrics.json",
+    "run.json",
+    "config.yaml",
+    "artefact",
+    "plots",
+)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished run: its folder, its contract, its metrics by flat name, and its MLflow run where it is tracked."""
+
+    folder: Path
+    contract: Contract
+    metrics: dict[str, float]
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a fitted model would have said in the validation and the test period, and its metrics by flat name."""
+
+    seen: dict[str, dict[str, Hindsight]]
+    metrics: dict[str, float]
+
+
+def begin(settings: RunSettings, prepared: Prepared, config: Mapping[str, object], resume: bool = False) -> Run | None:
+    """Start the tracked run of a fit, or go on with the one that is resumed; none where tracking is off."""
+    run_id = recorded_run(settings.home).get("run_id") if resume else None
+    run = start(settings, prepared, config, run_id) if settings.track else None
+    record = {"name": settings.name, "run_id": run and run.run_id, "store": str(settings.store)}
+    write_json(settings.home / RUN, record)
+    return run
+
+
+def start(settings: RunSettings, prepared: Prepared, config: Mapping[str, object], run_id: str | None) -> Run:
+    """A run that knows its data, its environment and its configuration."""
+    contract, store = prepared.contract, Store(settings.store)
+    resumed = None if run_id is None else store.resume(run_id)
+    if resumed is not None:
+        return resumed
+    marks = {
+        "kind": settings.kind,
+        "task": contract.task,
+        "tick_s": str(contract.panel.tick_s),
+        "data_digest": contract.data_digest,
+    }
+    run = store.start(settings.experiment or contract.task, settings.name, {**marks, **environment()}, settings.parent)
+    run.params(config)
+    return run
+
+
+def calibrated(bundle: Bundle, prepared: Prepared) -> Bundle:
+    """The bundle with bands that held as often as they say in the calibration period."""
+    bundle.served.calibrate(torch.from_numpy(offsets(predictor(bundle), prepared)))
+    calibration = Calibration(METHOD, prepared.window(prepared.split.calibration))
+    return bundle.told(msgspec.structs.replace(bundle.contract, calibration=calibration))
+
+
+def predictor(bundle: Bundle) -> Predict:
+    """The bundle's model as a function of windows."""
+    served = bundle.served.eval()
+
+    def predict(windows: NDArray[np.float32]) -> Answers:
+        with torch.inference_mode():
+            quantiles, spike = served(torch.from_numpy(np.ascontiguousarray(windows)))
+        return quantiles.numpy(), spike.numpy()
+
+    return predict
+
+
+def judge(predict: Predict, prepared: Prepared) -> Verdict:
+    """Ask the model at every row of the validation and test periods and score what it says."""
+    parts = {"validation": prepared.split.validation, "test": prepared.split.test}
+    seen: dict[str, dict[str, Hindsight]] = {}
+    metrics: dict[str, float] = {}
+    for name, part in parts.items():
+        rows = prepared.trainable(part)
+        if len(rows):
+            answers = evaluation.answer(predict, prepared.windows, rows)
+            seen[name] = evaluation.hindsight(prepared, rows, answers)
+            scores = evaluation.score(seen[name], prepared.contract.levels)
+            metrics |= evaluation.flat(scores, prepared.contract.levels, name)
+    return Verdict(seen, metrics)
+
+
+def finish(bundle: Bundle, prepared: Prepared, settings: RunSettings, run: Run | None) -> Fit:
+    """Calibrate, score, save and record a fitted network."""
+    bundle = calibrated(bundle, prepared)
+    verdict = judge(predictor(bundle), prepared)
+    bundle = bundle.told(
+        msgspec.structs.replace(bundle.contract, name=settings.name, metrics=headlines(verdict.metrics))
+    )
+    save(bundle, settings.home / MODEL)
+    return conclude(bundle.contract, verdict, settings, run)
+
+
+def conclude(contract: Contract, verdict: Verdict, settings: RunSettings, run: Run | None) -> Fit:
+    """Write metrics and plots into the run folder, and record the whole folder."""
+    home = settings.home
+    for name, seen in verdict.seen.items():
+        for target, found in seen.items():
+            middle = len(contract.horizons) // 2 - 1 if len(contract.horizons) > 1 else 0
+            ahead = contract.horizons[middle] * contract.panel.tick_s
+            title = f"{settings.name}: {target}, {ahead} s ahead ({name})"
+            plots.fan(found.issued, middle, title, home / PLOTS / f"{name}-{target}.png")
+        evaluation.save(seen, home / f"{name}.npz")
+    write_json(home / METRICS, verdict.metrics)
+    if run is not None:
+        run.metrics(verdict.metrics)
+        run.tags({"contract_digest": contract.digest, "architecture": contract.architecture})
+        for path in sorted(home.iterdir()):
+            if path.name in (MODEL, METRICS, CONFIG, ARTEFACT, PLOTS):
+                run.file(path, path.name if path.is_dir() else None)
+        run.text("contract.json", msgspec.json.format(msgspec.json.encode(contract)).decode())
+    return Fit(home, contract, verdict.metrics, None if run is None else run.run_id)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a small JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", "utf-8")
+    partial.replace(path)
+
+
+def recorded_run(folder: Path) -> dict[str, str | None]:
+    """What `run.json` of a run folder says; empty when there is none. Raises DataError when it is garbled."""
+    path = folder / RUN
+    if not path.is_file():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str | None])
+    except msgspec.MsgspecError as error:
+        raise DataError(str(path), expected="a run's record", found=str(error), remedy="train again") from error

@@ -1,0 +1,1 @@
+"""The pages of the commands: what each report says, in which order."""
