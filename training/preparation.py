@@ -25,7 +25,12 @@ from training.splits import Spans, Split, split
 
 DAY_S = 86_400
 FEWEST_KNOWN = 200  # outcomes of a target below which residual quantiles would be anecdotes
-SOURCES = {"volatility": ("bars",), "congestion": ("blocks",), "demand": ("arrivals", "request_counts")}
+SOURCES = {
+    "volatility": {"bars"},
+    "congestion": {"blocks"},
+    "demand": {"arrivals", "request_counts"},
+    "calendar": set(),
+}
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,8 @@ def columns(panel: PanelSettings, market: Panel) -> tuple[tuple[Feature, ...], t
 
 
 def digest(history: History, panel: PanelSettings, division: SplitSettings) -> str:
-    """Digest of the rows that training could have read."""
-    wanted = {table for family in panel.families for table in SOURCES.get(family, ())}
+    """Digest of the rows that training could have read: every table's where it is not known which a family reads."""
+    wanted: set[str] = set().union(*(SOURCES.get(family, history.tables) for family in panel.families))
     until = division.until_time
     return (history if until is None else history.before(until)).digest(sorted(wanted & history.tables))
 

@@ -23,7 +23,8 @@ DONE = "steps.json"
 MODELS = ("persistence", "linear", "tcn")
 LEARNED = ("linear", "tcn")
 REPLAY_DAYS, HELD_OUT = 2.0, 0.2
-STEPS = {"linear": 500, "tcn": 300}  # of the optimiser: enough for the losses to flatten, few enough for minutes
+STEPS = {"linear": 500, "tcn": 400}  # of the optimiser: enough for the losses to flatten, few enough for minutes
+EPOCH_STEPS = 100  # at most, so that a large history is validated on the way as well
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def fit_step(story: Story, task: str, model: str, until: dt.datetime) -> Step:
         "run.experiment": f"demo-{task}",
     }
     if model in STEPS:
-        settings |= {"trainer.max_epochs": 100, "trainer.max_steps": STEPS[model], "early_stopping.patience": 20}
+        limits = {"max_epochs": 60, "max_steps": STEPS[model], "limit_train_batches": EPOCH_STEPS}
+        settings |= {f"trainer.{key}": value for key, value in limits.items()} | {"early_stopping.patience": 20}
     words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     config = str(CONFIGS / f"{task}-{model}.yaml")
     product = story.run_folder(task, model) / METRICS

@@ -1,6 +1,7 @@
 """Evaluate configurations at rolling origins, each refitted on what was known there."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
     )
     with bar("backtest") as progress:
         results = run(rolling, lambda _label, done, total: progress(done, total))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table(results))
     console.print(f"written to {rolling.home}", highlight=False, markup=False, soft_wrap=True)
     if rolling.track:

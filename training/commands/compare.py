@@ -1,6 +1,7 @@
 """Set the runs of an experiment side by side: a table, plots as files, and links to the run pages."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> int:
 
     store = Store(arguments.store)
     found = entries(store, arguments.experiment)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     for target in sorted({entry.target for entry in found}):
         console.print(table(target, [entry for entry in found if entry.target == target]))
     for path in draw(found, arguments.out):
@@ -39,17 +40,14 @@ def main(argv: list[str]) -> int:
 
 def table(target: str, found: "Sequence[Entry]") -> "Table":
     """Scores of one target, best first."""
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from training.summary import shown
 
     last = max((int(h) for entry in found for h in entry.curve("skill/h")), default=1)
-    steps = sorted({1, max(1, last // 4), max(1, last // 2), last})
-    made = Table(
-        title=f"{target}: skill against persistence", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    made.add_column("model", no_wrap=True, min_width=18)
+    steps = sorted({1, max(1, last // 2), last})
+    made = Table(title=f"{target}: skill against persistence", title_justify="left", box=None, padding=(0, 0, 0, 1))
+    made.add_column("model", no_wrap=True)
     for name in ("skill", "90 % interval", *(f"h={h}" for h in steps), "cover", "PR-AUC"):
         made.add_column(name, justify="right", no_wrap=True)
     for entry in found:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from training.replaying import Replay
 
+TERMINAL_COLUMNS = 7  # of the page's table: up to the punctuality of the top tier
 EXAMPLE = """example:
   shaper replay --scenario training/configs/replay.toml --data history --model var/artefacts/demand-tcn --out var/replay
 
@@ -67,10 +68,10 @@ def show(played: "Replay", folder: Path) -> None:
 
     content = cost_table(played.outcomes[played.own_delay_s])
     table = Table(title=f"{played.file.name}: cost at an actuation delay of {played.own_delay_s:g} s")
-    for place, name in enumerate(content.header[:-1]):
-        table.add_column(name, justify="left" if place == 0 else "right")
+    for place, name in enumerate(content.header[:TERMINAL_COLUMNS]):
+        table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place == 0)
     for place, row in enumerate(content.rows):
-        table.add_row(*row[:-1], style="bold" if place in content.best else None)
+        table.add_row(*row[:TERMINAL_COLUMNS], style="bold" if place in content.best else None)
     console = Console()
     console.print(table)
     for gain in gains(played):
