@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test test-integration benchmark lint clean help
+.PHONY: demo test test-integration benchmark lint champions clean help
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -39,6 +39,16 @@ lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+CHAMPIONS := panel-linear demand-tcn
+
+champions: $(STAMP) ## train the bundled champions again, on a simulated world
+	$(BIN)/shaper data simulate --out var/champions/world --days 60 --seed 11
+	for name in $(CHAMPIONS); do \
+	  $(BIN)/shaper train fit --config training/configs/$$name.yaml --data.history var/champions/world \
+	    --data.split.until 2024-02-24 --data.split.calibration_days 10 --run.folder var/champions/runs --run.store var/champions/mlflow && \
+	  $(BIN)/shaper export var/champions/runs/$$name --out serving/bundled/$${name%%-*} || exit 1; \
+	done
 
 clean: ## remove what the commands made, not the virtual environment
 	rm -rf var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
