@@ -18,7 +18,7 @@ from data.features.registry import columns_of, specs
 from data.features.spec import FeatureSpec
 from data.history import Memory, known, require_zone
 from data.schemas import TABLES, Table
-from data.ticks import MARGIN_S, sources_of, tick_table
+from data.ticks import margin, sources_of, tick_table
 from data.timeline import TICK, floor_tick, label
 from data.validation import canonical, faults
 
@@ -141,7 +141,8 @@ class LivePanel:
     @property
     def margin(self) -> timedelta:
         """Raw rows that a tick may need before its own start."""
-        return timedelta(seconds=MARGIN_S) + 2 * self.tick
+        panel = self.contract.panel
+        return max((margin(name, panel) for name in self.kept), default=timedelta()) + self.tick
 
     def drop_before(self, last: datetime) -> None:
         """Forget the rows that no window from this tick on can need."""

@@ -278,6 +278,84 @@ class Chains(dy.Schema):
         return step("ts", "chain").fill_null(1) != 0
 
 
+class Positions(dy.Schema):
+    """Open leveraged positions when the book was written down: `size` in units of the base, prices in the quote currency.
+
+    `side` is "long" or "short"; the venue closes the position when the price reaches `liquidation_price`. Known at `ts`.
+    """
+
+    symbol = dy.String(nullable=False)
+    ts = time()
+    account = dy.String(nullable=False)
+    side = dy.String(nullable=False)
+    size = amount(above=0.0)
+    entry_price = amount(above=0.0)
+    liquidation_price = amount(above=0.0)
+
+    @dy.rule()
+    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
+        """Times ascend within a symbol."""
+        return step("ts", "symbol").fill_null(0) >= 0
+
+    @dy.rule()
+    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
+        """One row a symbol, time and account."""
+        return pl.struct("symbol", "ts", "account").is_first_distinct()
+
+    @dy.rule()
+    def long_or_short(cls) -> pl.Expr:  # noqa: N805
+        """There are two sides."""
+        return pl.col("side").is_in(["long", "short"])
+
+
+class Nodes(dy.Schema):
+    """Settlement nodes as last seen: orders per second they take, seconds to answer, USD an order. Known at `ts`.
+
+    `up` is 1 or 0; a node that is down takes nothing.
+    """
+
+    ts = time()
+    node = dy.String(nullable=False)
+    chain = dy.String(nullable=False)
+    operator = dy.String(nullable=False)
+    region = dy.String(nullable=False)
+    capacity_per_s = amount(least=0.0)
+    latency_s = amount(least=0.0)
+    fee_usd = amount(least=0.0)
+    up = dy.Int64(nullable=False, min=0, max=1)
+
+    @dy.rule()
+    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
+        """Times ascend within a node."""
+        return step("ts", "node").fill_null(1) >= 0
+
+    @dy.rule()
+    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
+        """One row a node and time."""
+        return step("ts", "node").fill_null(1) != 0
+
+
+class Orders(dy.Schema):
+    """Single orders: `work` is the relative service demand, `value_usd` what execution within `deadline_s` is worth.
+
+    `delta_usd`: change of the sender's wealth for 1 % of the price, signed; `gamma_usd`: change of that for 1 %. Known at `ts`.
+    """
+
+    ts = time("us")
+    tier = dy.String(nullable=False)
+    symbol = dy.String(nullable=False)
+    work = amount(least=0.0)
+    value_usd = amount(least=0.0)
+    deadline_s = amount(above=0.0)
+    delta_usd = dy.Float64(nullable=True)
+    gamma_usd = dy.Float64(nullable=True)
+
+    @dy.rule()
+    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
+        """Times ascend."""
+        return step("ts").fill_null(0) >= 0
+
+
 @dataclass(frozen=True)
 class Table:
     """A canonical table: its schema, the order of its rows, the columns a file may lack, and when a row is knowable."""
@@ -326,6 +404,9 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             Table("open_interest", OpenInterest, ("symbol", "ts"), TS, frozenset({"notional_usd"})),
             Table("instruments", Instruments, ("symbol", "ts"), TS, frozenset({"expiry", "strike", "is_call"})),
             Table("chains", Chains, ("chain", "ts"), TS, frozenset({"elasticity", "denominator", "agreement"})),
+            Table("positions", Positions, ("symbol", "ts", "account"), TS),
+            Table("nodes", Nodes, ("node", "ts"), TS),
+            Table("orders", Orders, ("ts",), TS, frozenset({"delta_usd", "gamma_usd"})),
         )
     }
 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from data.contract import Panel, Target
 from data.errors import UsageError
 from data.features import congestion, demand, volatility
+from data.ticks_bars import main_role
 
 TARGETS = ("volatility", "congestion", "demand")
 
@@ -32,7 +33,7 @@ def target(name: str, panel: Panel) -> Target:
 
 def volatility_target(panel: Panel) -> Target:
     """Volatility of the panel's main market; its onset may be alarmed up to the threshold itself."""
-    role = volatility.main_role(panel)
+    role = main_role(panel)
     if role is None:
         raise UsageError(
             "targets", expected="a role for volatility", found="no roles", remedy="name one in panel.roles"

@@ -5,10 +5,13 @@ start of the table) has no mean base fee. Only looking BACK tells a hole: whethe
 be known at its end. A tick without a block takes the last block, if that is young.
 """
 
+from functools import cache
+
+import numpy as np
 import polars as pl
 
-from data.fixedpoint import group_mean
-from data.timeline import KNOWN_AT, TICK, join_as_of, label
+from data.contract import Panel
+from data.spans import Columns, Spans, Ticks, instants, newest_before, numbers, ratio, spans
 
 BLOCK_COLUMNS = (
     "log_base_fee",
@@ -27,24 +30,46 @@ HALT_S = 600  # a longer pause is a hole even if the numbers go on, which keeps 
 YOUNG_S = 60  # how long the last block stands for ticks without one
 
 
-def block_ticks(ticks: pl.DataFrame, blocks: pl.DataFrame, tick_s: int) -> pl.DataFrame:
-    """The ticks with `BLOCK_COLUMNS`; `blocks` are those of one chain in ascending order."""
-    rows = (
-        blocks.lazy()
-        .select("ts", "gas_used", "gas_limit", log_gwei("base_fee_wei"), next_base_fee(), follows().alias("follows"))
-        .with_columns(label(pl.col("ts"), tick_s).alias("own_tick"), pl.col("ts").alias(KNOWN_AT))
-        .collect()
-    )
-    inside = rows.lazy().group_by(pl.col("own_tick").alias(TICK)).agg(*measures())
-    held = join_as_of(ticks.select(TICK), rows, pl.lit(YOUNG_S)).select(TICK, *single_block())
-    both = (
-        ticks.lazy()
-        .join(inside, on=TICK, how="left", maintain_order="left")
-        .join(held, on=TICK, how="left", maintain_order="left", suffix=":held")
-    )
-    empty = pl.col("block_count").is_null()
-    chosen = [pl.when(empty).then(f"{name}:held").otherwise(name).alias(name) for name in BLOCK_COLUMNS]
-    return both.select(*ticks.columns, *chosen).collect()
+def block_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
+    """`BLOCK_COLUMNS` of the panel's chain; rows are in ascending order."""
+    blocks = recent_blocks(ticks, rows, panel, HALT_S + YOUNG_S).select(*measures())
+    inside = spans(ticks, instants(blocks["ts"]))
+    taken_over = with_young(inside, ticks, blocks["ts"])
+    broken = taken_over.total((~blocks["follows"].to_numpy()).astype(np.int64)) > 0
+    fee, count = numbers(blocks, "log_base_fee"), taken_over.end - taken_over.start
+    mean_fee = np.where(inside.filled, taken_over.mean(fee), taken_over.last(fee))
+    return {
+        "log_base_fee": np.where(broken, np.nan, mean_fee),
+        "log_base_fee_last": taken_over.last(fee),
+        "log_next_base_fee": taken_over.last(numbers(blocks, "log_next_base_fee")),
+        "utilisation": ratio(
+            taken_over.total(blocks["gas_used"].to_numpy()), taken_over.total(blocks["gas_limit"].to_numpy())
+        ),
+        "full_share": ratio(taken_over.total(blocks["full"].to_numpy().astype(np.int64)), count),
+        "block_count": np.where(count > 0, inside.end - inside.start, np.nan),
+    }
+
+
+@cache
+def measures() -> tuple[pl.Expr, ...]:
+    """What the columns are made of, block by block."""
+    own = (pl.col("ts"), pl.col("gas_used"), pl.col("gas_limit"), log_gwei("base_fee_wei"), next_base_fee())
+    return (*own, follows().alias("follows"), is_full().alias("full"))
+
+
+def recent_blocks(ticks: Ticks, rows: pl.DataFrame, panel: Panel, margin_s: int) -> pl.DataFrame:
+    """The blocks of the panel's chain from so long before the first tick on; rows are in the order of chain and number."""
+    if rows.height and not rows["chain"][0] == rows["chain"][-1] == panel.chain:
+        rows = rows.filter(pl.col("chain") == panel.chain)
+    since = ticks.end[:1].min(initial=np.iinfo(np.int64).max) - 1000 * (margin_s + ticks.tick_s)
+    return rows.slice(int(np.searchsorted(instants(rows["ts"]), since)))
+
+
+def with_young(inside: Spans, ticks: Ticks, ts: pl.Series) -> Spans:
+    """The spans of blocks at times `ts`, of which the empty ones take the last block if it is young."""
+    index = newest_before(ticks, instants(ts), YOUNG_S)
+    empty = ~inside.filled & (index >= 0)
+    return Spans(np.where(empty, index, inside.start), np.where(empty, index + 1, inside.end))
 
 
 def log_gwei(column: str) -> pl.Expr:
@@ -74,31 +99,6 @@ def next_base_fee_wei() -> pl.Expr:
     move = (fee * (used - target).abs() // target) // CHANGE_DENOMINATOR
     up = fee + pl.max_horizontal(move, pl.lit(1, pl.Int128))
     return pl.when(used > target).then(up).when(used < target).then(fee - move).otherwise(fee).cast(pl.Int64)
-
-
-def measures() -> list[pl.Expr]:
-    """Aggregates of a tick's blocks."""
-    whole = pl.when(pl.col("follows").all())
-    return [
-        whole.then(group_mean(pl.col("log_base_fee"))).alias("log_base_fee"),
-        pl.col("log_base_fee").last().alias("log_base_fee_last"),
-        pl.col("log_next_base_fee").last(),
-        (pl.col("gas_used").sum() / pl.col("gas_limit").sum()).alias("utilisation"),
-        (is_full().sum() / pl.len()).alias("full_share"),
-        pl.len().cast(pl.Float64).alias("block_count"),
-    ]
-
-
-def single_block() -> list[pl.Expr]:
-    """The same measures from the one block that a tick without blocks takes over."""
-    return [
-        pl.when(pl.col("follows")).then(pl.col("log_base_fee")).alias("log_base_fee"),
-        pl.col("log_base_fee").alias("log_base_fee_last"),
-        pl.col("log_next_base_fee"),
-        (pl.col("gas_used") / pl.col("gas_limit")).alias("utilisation"),
-        is_full().cast(pl.Float64).alias("full_share"),
-        pl.when(pl.col("ts").is_not_null()).then(0.0).alias("block_count"),
-    ]
 
 
 def is_full() -> pl.Expr:

@@ -1,33 +1,40 @@
-"""Order counts on the tick grid: `order_rate`, orders per second over all tiers.
+"""Order counts on the tick grid: orders per second over all tiers, and what their dispersion is computed from.
 
 Decided here: a second without an order is calm unless the collector was down. It is taken to be down where the seconds with
 orders in the last hour had a median of 20 or more (a busy stream does not fall silent), or where the hour has no row at all.
-A tick is unknown if fewer than half of its seconds are known.
+A tick is unknown if fewer than half of its seconds are known. `order_seconds` are known seconds, `order_squares` the sum of
+their squared counts, `order_peak` the count of the busiest.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 
-from data.timeline import TICK, label
+from data.contract import Panel
+from data.spans import Columns, Ticks, instants, numbers, ratio, spans
 
-ORDER_COLUMNS = ("order_rate",)
+ORDER_COLUMNS = ("order_rate", "order_seconds", "order_total", "order_squares", "order_peak")
 HOUR_S = 3600
 BUSY_PER_S = 20  # at this median a silent second has probability e^-20 under Poisson arrivals
 
 
-def order_ticks(ticks: pl.DataFrame, rows: pl.DataFrame, tick_s: int) -> pl.DataFrame:
-    """The ticks with `order_rate`; `rows` are request counts by second and tier, or single arrivals (no column `count`)."""
-    if ticks.is_empty() or rows.is_empty():
-        return ticks.with_columns(pl.lit(None, pl.Float64).alias("order_rate"))
-    by_tick = (
-        known_seconds(per_second(rows), ticks[TICK][-1])
-        .group_by(label(pl.col("ts"), tick_s).alias(TICK))
-        .agg(pl.col("orders").sum().alias("orders"), pl.col("orders").count().alias("seconds"))
-    )
-    rate = pl.when(2 * pl.col("seconds") >= tick_s).then(pl.col("orders") / pl.col("seconds")).alias("order_rate")
-    found = ticks.select(TICK).join(by_tick, on=TICK, how="left", maintain_order="left").select(rate)
-    return ticks.hstack(found)
+def order_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
+    """`ORDER_COLUMNS`; `rows` are request counts by second and tier, or single arrivals (no column `count`)."""
+    if not len(ticks.end) or rows.is_empty():
+        return dict.fromkeys(ORDER_COLUMNS, ticks.unknown)
+    every = known_seconds(per_second(rows), datetime.fromtimestamp(int(ticks.end[-1]) / 1000, UTC))
+    inside, orders = spans(ticks, instants(every["ts"])), numbers(every, "orders")
+    whole, known = np.nan_to_num(orders).astype(np.int64), ~np.isnan(orders)
+    seconds, total = inside.total(known.astype(np.int64)), inside.total(whole)
+    found = {
+        "order_rate": ratio(total, seconds),
+        "order_seconds": seconds,
+        "order_total": total,
+        "order_squares": inside.total(whole * whole),
+        "order_peak": inside.most(orders),
+    }
+    return {name: np.where(2 * seconds >= panel.tick_s, values, np.nan) for name, values in found.items()}
 
 
 def per_second(rows: pl.DataFrame) -> pl.DataFrame:

@@ -25,6 +25,7 @@ WORDING = {
     "prices_within_low_and_high": "open and close between low and high",
     "opens_on_its_interval": "open times that are multiples of interval_s",
     "whole_seconds": "times on whole seconds",
+    "long_or_short": "a side of long or short",
 }
 
 

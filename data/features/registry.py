@@ -10,7 +10,18 @@ import polars as pl
 
 from data.contract import Feature, Panel
 from data.errors import DataError, UsageError
-from data.features import calendar, congestion, demand, volatility
+from data.features import (
+    blockspace,
+    calendar,
+    congestion,
+    demand,
+    funding,
+    mempool,
+    order_mix,
+    positions,
+    realised,
+    volatility,
+)
 from data.features.spec import FeatureSpec
 from data.timeline import TICK
 
@@ -22,6 +33,12 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "congestion": congestion.family,
         "demand": demand.family,
         "calendar": calendar.family,
+        "realised": realised.family,
+        "blockspace": blockspace.family,
+        "mempool": mempool.family,
+        "order_mix": order_mix.family,
+        "funding": funding.family,
+        "positions": positions.family,
     }
 )
 

@@ -12,6 +12,7 @@ from data.contract import Feature, Panel
 from data.fixedpoint import fixed, real
 
 HOUR_S, DAY_S = 3600, 86400
+LEAST_DEVIATION = 1e-3  # of what is scored, so that a value that never moved is not divided by rounding
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ def rolling_std(value: pl.Expr, window: int) -> pl.Expr:
     """Population standard deviation of the known values among the last `window` ticks; null as in `rolling_mean`."""
     mean = rolling_mean(value, window)
     return (rolling_mean(value * value, window) - mean * mean).clip(0.0).sqrt()
+
+
+def z_score(value: pl.Expr, window: int) -> pl.Expr:
+    """Distance of a value to the mean of the last `window` ticks, its own included, in their standard deviations."""
+    return (value - rolling_mean(value, window)) / rolling_std(value, window).clip(LEAST_DEVIATION)
 
 
 def known_count(value: pl.Expr, window: int) -> pl.Expr:

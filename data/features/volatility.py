@@ -10,17 +10,13 @@ import polars as pl
 
 from data.contract import Panel
 from data.features.spec import DAY_S, FeatureSpec, rolling_max, rolling_mean, ticks_in
+from data.ticks_bars import main_role
 
 LEAST = 1e-5
 PARKINSON = 1 / math.sqrt(4 * math.log(2))  # a factor, for the reason given at ticks_blocks.GWEI_PER_WEI
 JUMP_QUANTILE, JUMP_DAYS, JUMP_LEAST_DAYS = 0.995, 30, 3
 MEANS = (3, 12, 36, 72, 288)
 UNIT = "ln(1)"
-
-
-def main_role(panel: Panel) -> str | None:
-    """The market that is forecast: `eth`, or else the first role in alphabetical order; None without roles."""
-    return "eth" if "eth" in panel.roles else min(panel.roles, default=None)
 
 
 def log_volatility(role: str) -> pl.Expr:

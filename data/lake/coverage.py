@@ -138,7 +138,7 @@ def gaps(table: Table, rows: pl.DataFrame, step_s: float) -> pl.DataFrame:
     elif table.name == "request_counts":
         missing = late_s.cast(pl.Int64) - 1
         is_gap = missing > 0
-    elif table.name == "arrivals":
+    elif table.name in ("arrivals", "orders"):
         is_gap = late_s > QUIET_S
     elif table.name == "liquidations":  # they come when they come
         is_gap = pl.lit(value=False)
