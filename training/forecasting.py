@@ -49,15 +49,17 @@ def issue(
     Raises DataError when the history holds no such tick.
     """
     contract = artefact.contract
-    rows = panel.build(history, contract.panel, contract.feature_names, since, until)
-    if not len(rows.ticks):
+    before = dt.timedelta(seconds=(contract.context - 1) * contract.panel.tick_s)  # so that the first window is whole
+    rows = panel.build(history, contract.panel, contract.feature_names, since and since - before, until)
+    asked = rows.ticks >= (since.timestamp() if since else -np.inf)
+    if not asked.any():
         raise DataError(
             history.where,
             expected=f"ticks of {contract.panel.tick_s} s between {since or 'its start'} and {until or 'its end'}",
             found="none",
             remedy="name a period that `shaper data check` shows as covered",
         )
-    windows = panel.windows(panel.pad(rows, contract.context).matrix, contract.context)
+    windows = panel.windows(panel.pad(rows, contract.context).matrix, contract.context)[int(asked.argmax()) :]
     quantiles = np.empty(
         (len(windows), len(contract.horizons), len(contract.targets), len(contract.levels)), np.float32
     )
@@ -67,7 +69,7 @@ def issue(
         quantiles[part], spike[part] = artefact.forecast(np.ascontiguousarray(windows[part]))
         if progress is not None:
             progress(min(start + BATCH, len(windows)), len(windows))
-    return Forecasts(rows.ticks, quantiles, spike, seen_within(windows, contract))
+    return Forecasts(rows.ticks[asked], quantiles, spike, seen_within(windows, contract))
 
 
 def seen_within(windows: NDArray[np.float32], contract: Contract) -> NDArray[np.bool_]:

@@ -40,6 +40,13 @@ def test_a_forecast_at_t_is_the_same_from_tables_cut_at_t(artefact: Artefact, hi
     np.testing.assert_array_equal(whole.spike, cut.spike)
 
 
+def test_the_first_issue_of_a_period_sees_the_whole_window_before_it(artefact: Artefact, history: History) -> None:
+    at, before = made.START + 2 * HOUR + dt.timedelta(seconds=15), made.START + HOUR  # just after a busier minute
+    asked_late, asked_early = (forecasting.issue(artefact, history, since, at + HOUR / 60) for since in (at, before))
+    assert asked_late.ticks[0] == int(at.timestamp())
+    np.testing.assert_array_equal(asked_late.quantiles, asked_early.quantiles[-len(asked_late.ticks) :])
+
+
 def test_every_tick_is_answered_once_its_target_was_seen(artefact: Artefact, history: History) -> None:
     issued = forecasting.issue(artefact, history)
     assert (np.diff(issued.ticks) == made.TICK_S).all()
