@@ -1,6 +1,6 @@
 """Look at recorded history, or generate a simulated one.
 
-Decided here: the options of `shaper data check` and `shaper data simulate`, and how a report looks in a terminal.
+Decided here: the options of `shaper data check`, and how its report looks in a terminal.
 """
 
 import argparse
@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import UsageError
 from data.imports import commands as imports
 from data.lake import commands as lake
 from data.sources import commands as sources
+from data.world import commands as worlds
 
 if TYPE_CHECKING:
     from data.check import Report, TableReport
@@ -44,23 +44,13 @@ def parser() -> argparse.ArgumentParser:
     sources.register(commands)
     imports.register(commands)
     lake.register(commands)
-    world = add(
-        commands, "simulate", "generate a seeded world: prices, blocks, funding and orders that react to each other"
-    )
-    world.add_argument(
-        "scenario", nargs="?", default="market", choices=["market"], help="which world (default: market)"
-    )
-    world.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder for the tables")
-    world.add_argument("--days", type=positive, default=21.0, help="length in days (default: 21)")
-    world.add_argument("--seed", type=int, default=0, help="equal seeds give equal worlds (default: 0)")
-    world.set_defaults(run=simulate)
+    worlds.register(commands)
     return top
 
 
 EXAMPLES = {
     "data": "example:\n  shaper data simulate --out var/world --days 21 --seed 1 && shaper data check var/world",
     "check": "example:\n  shaper data check var/world",
-    "simulate": "example:\n  shaper data simulate --out var/world --days 21 --seed 1",
 }
 
 
@@ -72,14 +62,6 @@ def add(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EXAMPLES[name],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-
-
-def positive(text: str) -> float:
-    """A number of days above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected days above 0, found {text}")
-    return value
 
 
 def check(options: argparse.Namespace) -> int:
@@ -126,29 +108,3 @@ def moments(entry: "TableReport") -> str:
     """First and last time of a table, to the second, below each other."""
     ends = [end for end in (entry.first, entry.last) if end is not None]
     return "\n".join(f"{end:%Y-%m-%d %H:%M:%S}" for end in ends) or "-"
-
-
-def simulate(options: argparse.Namespace) -> int:
-    """`shaper data simulate`."""
-    from rich.progress import Progress
-
-    from data.history import write_table
-    from data.world.generate import generate
-
-    out: Path = options.out
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(
-            str(out), expected="a new or empty folder", found="something in its place", remedy="choose another --out"
-        )
-    with Progress(transient=True) as bar:
-        job = bar.add_task("simulating", total=1.0)
-        frames = generate(
-            options.days,
-            options.seed,
-            progress=lambda share, stage: bar.update(job, completed=share, description=stage),
-        )
-    for name, frame in frames.items():
-        path = write_table(out, name, frame)
-        print(f"{path}: {frame.height:,} rows, {path.stat().st_size / 1e6:.1f} MB")
-    print(f"next: shaper data check {out}")
-    return 0

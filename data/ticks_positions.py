@@ -57,9 +57,13 @@ def position_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
 def at_stake(notional: NDArray[np.float64], level: NDArray[np.float64]) -> list[float]:
     """Notional of each side (2, n): all of it, then within each distance; `level` (n,) in prices, NaN for never."""
     cents = np.rint(notional * CENTS).astype(np.int64)
-    distance = {"long": 1 - level, "short": level - 1}
     found = []
     for side, own in zip(SIDES, cents, strict=True):
-        near = [int(own[distance[side] <= percent / 100].sum()) for percent in WITHIN]
+        near = [int(own[is_within(level, side, percent)].sum()) for percent in WITHIN]
         found += [value / CENTS for value in (int(own.sum()), *near)]
     return found
+
+
+def is_within(level: NDArray[np.float64], side: str, percent: int) -> NDArray[np.bool_]:
+    """Whether a move of so many percent against a side reaches some levels, in prices."""
+    return level >= 1 - percent / 100 if side == "long" else level <= 1 + percent / 100

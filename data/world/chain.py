@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data.world.constants import DAY_S, MINUTE_S, Chain
 from data.world.market import Path, heat, stamps
 from data.world.noise import Chance, Clock, Series, periodic, smoothed, swelling
+from data.world.script import Script
 
 GWEI = 1e9
 CHAIN = "ethereum"
@@ -19,23 +20,27 @@ ELASTICITY = 2  # EIP-1559 ELASTICITY_MULTIPLIER: the target is the limit divide
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks in order: start of their slot (seconds since 1970), base fee in wei and gas used."""
+    """Blocks in order: start of their slot (seconds since 1970), base fee in wei and gas used.
+
+    `wanted` is ln of the fee in gwei at which the block's demand for gas would be the target.
+    """
 
     times_s: NDArray[np.int64]
     base_fees: NDArray[np.int64]
     gas_used: NDArray[np.int64]
+    wanted: Series
 
 
-def simulate(chain: Chain, path: Path, clock: Clock, chance: Chance) -> Blocks:
+def simulate(chain: Chain, path: Path, script: Script, clock: Clock, chance: Chance) -> Blocks:
     """All blocks whose slots start on the clock."""
     times = _slots(chain, clock, chance)
     # A block meets the demand of the step before its own, so that nothing later than its time can enter it.
     steps = np.maximum((times - clock.start_s) // clock.step_s - 1, 0)
-    wanted = equilibrium(chain, path, clock, chance)[steps]
+    wanted = (equilibrium(chain, path, clock, chance) + script.fee)[steps]
     gaps = np.diff(times, prepend=times[0] - chain.slot_s) / chain.slot_s
     noise = chance.stream("block noise").standard_normal(len(times)) * chain.block_noise - chain.block_noise**2 / 2
     base_fees, gas_used = _blocks(chain, wanted, noise + 0.5 * np.log(gaps))
-    return Blocks(times, base_fees, gas_used)
+    return Blocks(times, base_fees, gas_used, wanted)
 
 
 def equilibrium(chain: Chain, path: Path, clock: Clock, chance: Chance) -> Series:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 import polars as pl
 
 from data.errors import UsageError
-from data.world import chain, market, orders
+from data.world import book, chain, market, mempool, nodes, orders, script
 from data.world.constants import DAY_S, World
 from data.world.noise import Chance, Clock
+from data.world.orders import Happened
+from data.world.script import Script
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 LONGEST_DAYS = 366.0
@@ -21,31 +23,51 @@ def generate(
     progress: Callable[[float, str], None] | None = None,
     world: World | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Canonical tables `bars`, `blocks`, `funding` and `request_counts` of a simulated world, UTC, sorted by their keys.
+    """Canonical tables of a simulated world, UTC, sorted by their keys.
 
-    `days` are rounded down to whole 5-minute bars; `start` is aware and on the 5-minute grid. Equal arguments give equal
-    tables to the bit, and more days only append rows. `progress` is told the share done (0..1) and what comes next.
-    Raises UsageError for arguments that make no world.
+    `bars`, `blocks`, `funding`, `request_counts`, `liquidations`, `positions`, `mempool` and `nodes`. `days` are rounded down
+    to whole 5-minute bars; `start` is aware and on the 5-minute grid. Equal arguments give equal tables to the bit, and more
+    days only append rows. `progress` is told the share done (0..1) and what comes next. Raises UsageError for arguments that
+    make no world.
     """
     world = world or World()
     clock, chance = _clock(days, start, world), _chance(seed)
     tell = progress or _silent
     tell(0.0, "prices")
-    path = market.simulate(world.market, clock, chance)
-    tell(0.1, "blocks")
-    blocks = chain.simulate(world.chain, path, clock, chance)
+    plot = script.write(world.episodes, clock, chance)
+    path = market.simulate(world.market, plot, clock, chance)
+    tell(0.05, "positions")
+    path, ledgers = book.trade(world.book, world.market, path, clock, chance)
+    tell(0.2, "blocks")
+    blocks = chain.simulate(world.chain, path, plot, clock, chance)
+    happened = Happened(path, blocks, plot)
     tell(0.3, "orders")
-    causes = orders.causes(world.orders, path, blocks, clock, chance)
+    causes = orders.causes(world.orders, happened, clock, chance)
     counts = orders.table(world.orders, causes, clock, chance)
-    tell(0.9, "tables")
+    tell(0.6, "pending transactions")
+    pending = mempool.simulate(world.pool, world.chain, blocks, chance)
+    tell(0.8, "tables")
     tables = {
         "bars": market.bars(world.market, path, clock, chance),
         "blocks": chain.table(world.chain, blocks),
         "funding": market.funding(world.market, path, clock, chance),
         "request_counts": counts,
+        "liquidations": book.liquidations(ledgers, clock),
+        "positions": book.positions(world.book, ledgers, clock),
+        "mempool": mempool.table(world.pool, pending, blocks, clock),
+        "nodes": nodes.table(world.network, world.market, happened, clock, chance),
     }
     tell(1.0, "done")
-    return tables
+    return {name: heard(name, frame, plot, clock) for name, frame in tables.items()}
+
+
+def heard(name: str, frame: pl.DataFrame, plot: Script, clock: Clock) -> pl.DataFrame:
+    """The rows of a table but for those of the times in which its feed is silent."""
+    for one in plot.occasions:
+        if name in one.episode.silent:
+            first, last = (datetime.fromtimestamp(clock.start_s + at_s, UTC) for at_s in one.silence_s)
+            frame = frame.filter((pl.col("ts") < first) | (pl.col("ts") >= last))
+    return frame
 
 
 def _silent(_share: float, _what: str) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.world.constants import DAY_S, HOUR_S, Market
 from data.world.noise import Chance, Clock, Series, delayed, fading, periodic, recursion, smoothed
+from data.world.script import Script
 
 SYMBOLS = ("ETH-PERP", "BTC-PERP")
 DECIMALS = (2, 1)
@@ -22,7 +23,7 @@ MONDAY_S = 4 * DAY_S  # 1970-01-05, the first Monday
 class Path:
     """What the market did on the clock: log returns by step of ETH and BTC, jump sizes, and how volatile it was.
 
-    `jumps` are sizes in mean jumps; `slow` is the slow part of the log-volatility.
+    `jumps` are sizes in mean jumps, forced sales among them; `slow` is the slow part of the log-volatility.
     """
 
     eth: Series
@@ -31,17 +32,17 @@ class Path:
     slow: Series
 
 
-def simulate(market: Market, clock: Clock, chance: Chance) -> Path:
-    """The market's path."""
+def simulate(market: Market, script: Script, clock: Clock, chance: Chance) -> Path:
+    """The market's path, with what the script does to it; liquidations are still to come."""
     slow = chance.swing("volatility slow", market.slow, clock)
-    calm = slow + _season(market, clock)
+    calm = slow + _season(market, clock) + script.volatility
     for name, swing in (("medium", market.medium), ("fast", market.fast), ("flicker", market.flicker)):
         calm = calm + chance.swing(f"volatility {name}", swing, clock)
     jumps = _jumps(market, calm, clock, chance)
     shock = np.log1p(market.shock * fading(jumps, market.shock_memory_s, clock.step_s))
-    moves = _moves(market, np.exp(market.log_volatility + calm), jumps, clock, chance)
+    moves = _moves(market, np.exp(market.log_volatility + market.jump_size_pull * calm), jumps, clock, chance)
     eth, btc = _returns(market, np.exp(market.log_volatility + calm + shock), moves, clock, chance)
-    return Path(eth, btc, jumps, slow)
+    return Path(eth + script.move, btc + market.btc_ratio * script.move, jumps, slow)
 
 
 def heat(returns: Series, memory_s: float, step_s: int) -> Series:
@@ -84,10 +85,10 @@ def _season(market: Market, clock: Clock) -> Series:
 
 
 def _jumps(market: Market, calm: Series, clock: Clock, chance: Chance) -> Series:
-    """Sizes of the jumps by step, in mean jumps: more of them when the market is volatile, and each calls for more."""
-    per_step = market.jumps_per_day * clock.step_s / DAY_S * np.exp(np.minimum(calm, 2.0))
+    """Sizes of the jumps by step, in mean jumps; each may call for more."""
+    per_step = market.jumps_per_day * clock.step_s / DAY_S * np.exp(market.jump_rate_pull * np.minimum(calm, 2.0))
     counts = chance.cluster("jumps", per_step, market.jump_echo, clock.step_s)
-    return chance.impulses("jump sizes", counts, 1.0)
+    return chance.impulses("jump sizes", counts, 1.0, market.jump_shape)
 
 
 def _moves(market: Market, volatility: Series, jumps: Series, clock: Clock, chance: Chance) -> Series:

@@ -10,8 +10,18 @@ from data.world.chain import GWEI, Blocks
 from data.world.constants import DAY_S, HOUR_S, Orders, OrderTier
 from data.world.market import FUNDING_S, Path, heat, stamps
 from data.world.noise import Chance, Clock, Series, delayed, fading, humped, periodic, smoothed, swelling
+from data.world.script import Script
 
 STEPS_AT_ONCE = 1 << 16  # of the clock whose seconds are drawn together, so that memory stays small
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What orders answer to: the market's path, the blocks and the script."""
+
+    path: Path
+    blocks: Blocks
+    script: Script
 
 
 @dataclass(frozen=True)
@@ -26,15 +36,15 @@ class Causes:
     clock: Series
 
 
-def causes(orders: Orders, path: Path, blocks: Blocks, clock: Clock, chance: Chance) -> Causes:
+def causes(orders: Orders, happened: Happened, clock: Clock, chance: Chance) -> Causes:
     """The causes of orders; at a step they hold nothing of the market or the chain but of earlier steps."""
-    felt = heat(path.eth, orders.heat_memory_s, clock.step_s)
+    felt = heat(happened.path.eth, orders.heat_memory_s, clock.step_s)
     return Causes(
-        mood=_mood(orders, clock, chance),
-        heat=felt,
-        fees=_fee_surprise(blocks, clock),
+        mood=_mood(orders, clock, chance) + happened.script.demand,
+        heat=orders.heat_share * felt,
+        fees=fee_surprise(happened.blocks, clock),
         frenzy=_frenzies(orders, felt, clock, chance) + _outbreaks(orders, clock, chance),
-        cascade=_cascades(orders, path, clock),
+        cascade=_cascades(orders, happened.path, clock) + happened.script.cascade,
         clock=_rush(orders, clock, chance),
     )
 
@@ -81,7 +91,7 @@ def _mood(orders: Orders, clock: Clock, chance: Chance) -> Series:
     )
 
 
-def _fee_surprise(blocks: Blocks, clock: Clock) -> Series:
+def fee_surprise(blocks: Blocks, clock: Clock) -> Series:
     """Log base fee above its average of the last 2 h, by step, from blocks before the step."""
     # At a step the newest block is the last one whose slot began before it; the first block serves before there is one.
     newest = np.maximum(np.searchsorted(blocks.times_s, clock.times_s) - 1, 0)

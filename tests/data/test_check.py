@@ -133,6 +133,21 @@ def test_a_simulated_world_is_written_and_passes_the_check(tmp_path: Path, capsy
     assert main(["check", str(out)]) == 0
 
 
+def test_a_scenario_like_a_history_is_written_with_its_orders(tmp_path: Path) -> None:
+    first, out = tmp_path / "first", tmp_path / "second"
+    assert main(["simulate", "calm", "--out", str(first), "--days", "0.05"]) == 0
+    assert main(["simulate", "gas-war", "--out", str(out), "--days", "0.02", "--like", str(first), "--orders"]) == 0
+    history = History.open(out)
+    counts, orders = (history.scan(name).collect() for name in ("request_counts", "orders"))
+    assert orders.height == counts["count"].sum()
+    assert main(["check", str(out)]) == 0
+
+
+def test_an_unknown_scenario_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"expected one of market, brownout, .*; found apocalypse"):
+        main(["simulate", "apocalypse", "--out", str(tmp_path / "out")])
+
+
 def test_a_world_is_not_written_over_something(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="expected a new or empty folder"):
