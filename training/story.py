@@ -23,8 +23,8 @@ DONE = "steps.json"
 MODELS = ("persistence", "linear", "tcn")
 LEARNED = ("linear", "tcn")
 REPLAY_DAYS, HELD_OUT = 2.0, 0.2
-STEPS = {"linear": 500, "tcn": 400}  # of the optimiser: enough for the losses to flatten, few enough for minutes
-EPOCH_STEPS = 100  # at most, so that a large history is validated on the way as well
+STEPS = {"linear": 480, "tcn": 320}  # of the optimiser: enough for the losses to flatten, few enough for minutes
+EPOCH_STEPS, VALIDATE_EVERY = 40, 4  # a large history is validated on the way, a small one not after each few steps
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def fit_step(story: Story, task: str, model: str, until: dt.datetime) -> Step:
     }
     if model in STEPS:
         limits = {"max_epochs": 60, "max_steps": STEPS[model], "limit_train_batches": EPOCH_STEPS}
+        limits["check_val_every_n_epoch"] = VALIDATE_EVERY
         settings |= {f"trainer.{key}": value for key, value in limits.items()} | {"early_stopping.patience": 20}
     words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     config = str(CONFIGS / f"{task}-{model}.yaml")
