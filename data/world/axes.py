@@ -49,7 +49,11 @@ class Axis:
     def _steps(self) -> list[float]:
         """Multiples of a round step."""
         size = 10 ** math.floor(math.log10(self.high - self.low))
-        fits = (step * size for step in (0.1, 0.2, 0.5, 1.0) if (self.high - self.low) / (step * size) <= MOST_MARKS)
+        fits = (
+            step * size
+            for step in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+            if (self.high - self.low) / (step * size) <= MOST_MARKS
+        )
         step = next(fits, size)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]

@@ -40,7 +40,9 @@ def simulate(pool: Pool, chain: Chain, blocks: Blocks, chance: Chance) -> Pendin
     # The lowest band that pays the base fee and the least tip.
     lowest = np.searchsorted(pool.edges_gwei, blocks.base_fees / GWEI + pool.tip_gwei, side="right").tolist()
     bands = range(arrived.shape[1])
-    stock, left = [0.0] * len(bands), []
+    # Those who wait when the world begins: as many below the first fee as come and give up at an equal rate.
+    stock = [came / (1 - kept[0]) if band < lowest[0] else 0.0 for band, came in enumerate(arrived[0].tolist())]
+    left = []
     included, rest = [], []
     for came, needed, share, first in zip(arrived.tolist(), blocks.gas_used.tolist(), kept, lowest, strict=True):
         stock = [share * old + new for old, new in zip(stock, came, strict=True)]

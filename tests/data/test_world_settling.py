@@ -1,5 +1,6 @@
 """Pending transactions and settlement nodes: nothing is lost, bids are served from the top, chains stay in character."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -24,12 +25,16 @@ def blocks(level: float = 3.0, gas: int = 15_000_000) -> Blocks:
 
 
 def test_gas_that_arrives_is_waiting_included_or_has_given_up() -> None:
-    patient = replace(STILL, patience_s=1e12)
-    found = simulate(patient, Chain(), blocks(), Chance(1))
-    arrived, included = found.arrived.cumsum(0).sum(1), found.included.cumsum(0).sum(1)
-    assert found.waiting.sum(1) == pytest.approx(arrived - included)
+    found = simulate(STILL, Chain(), blocks(), Chance(1))
+    stayed = math.exp(-12 / STILL.patience_s) * found.waiting[:-1]
+    assert found.waiting[1:] == pytest.approx(stayed + found.arrived[1:] - found.included[1:])
     impatient = simulate(replace(STILL, patience_s=60.0), Chain(), blocks(), Chance(1))
     assert impatient.waiting[-1].sum() < 0.2 * found.waiting[-1].sum()
+
+
+def test_the_pool_is_in_balance_when_the_world_begins() -> None:
+    pending = simulate(STILL, Chain(), blocks(), Chance(1)).waiting.sum(1)
+    assert pending[-1] == pytest.approx(pending[0], rel=0.1)
 
 
 def test_a_block_holds_what_it_used_from_the_pool_or_in_private() -> None:
