@@ -19,12 +19,17 @@ MODEL_FILE, CONTRACT_FILE, CARD_FILE = "model.onnx", "contract.json", "card.md"
 DIGEST_KEY = "contract_digest"  # name of the ONNX metadata entry that holds the digest of the contract
 
 
-class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input column: its name in `data.features`, its unit, and how many ticks back it looks (its own tick included)."""
+class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One input column: its name in `data.features`, its unit, and how many ticks back it looks (its own tick included).
+
+    `level` names the target with whose level the column moves: learned models read it relative to that target's anchor, so
+    that a market ten times as wild, or a chain ten times as dear, looks the same to them.
+    """
 
     name: str
     unit: str
     lookback: int
+    level: str | None = None
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from models.linear import Linear, LinearConfig
+from models.mlp import Mlp, MlpConfig
 from models.persistence import Persistence, PersistenceConfig
 from models.shape import Forecaster, Shape, Statistics
 from models.tcn import Tcn, TcnConfig
@@ -22,6 +23,7 @@ class Architecture:
 ARCHITECTURES: Mapping[str, Architecture] = {
     "persistence": Architecture(PersistenceConfig, Persistence, learns=False),
     "linear": Architecture(LinearConfig, Linear),
+    "mlp": Architecture(MlpConfig, Mlp),
     "tcn": Architecture(TcnConfig, Tcn),
 }
 

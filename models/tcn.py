@@ -54,7 +54,7 @@ class Tcn(Forecaster):
     def __init__(self, shape: Shape, statistics: Statistics, config: TcnConfig) -> None:
         super().__init__()
         self.shape = shape
-        self.inputs = Inputs(statistics)
+        self.inputs = Inputs(shape, statistics)
         self.entry = nn.Linear(shape.features, config.channels)
         depth = max((shape.context - 1).bit_length(), 1)  # ⌈log2 context⌉: the last layer sees the whole window
         self.layers = nn.ModuleList(Layer(config.channels) for _ in range(depth))

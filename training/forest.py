@@ -42,7 +42,7 @@ def to_onnx(boosted: Boosted, contract: Contract) -> bytes:
     from onnx import TensorProto, checker, helper
 
     horizons, targets, levels = boosted.offset.shape
-    inputs = len(contract.features) + len(boosted.reading.relative) + 1
+    inputs = len(contract.features) + 1
     sizes = Sizes(contract.context, len(contract.features), horizons, targets, levels, inputs)
     answer = (sizes.horizons, sizes.targets)
     ports = [
@@ -79,10 +79,8 @@ def reading_nodes() -> list[Any]:
         helper.make_node("Greater", ["newest", "zero"], ["seen"]),
         helper.make_node("Where", ["seen", "newest_value", "center"], ["anchor"]),
         helper.make_node("Squeeze", ["anchor", "axis_one"], ["anchor_row"]),
-        helper.make_node("Gather", ["last", "relative_columns"], ["absolute"], axis=1),
-        helper.make_node("Gather", ["anchor_row", "relative_targets"], ["against"], axis=1),
-        helper.make_node("Sub", ["absolute", "against"], ["relative"]),
-        helper.make_node("Concat", ["last", "relative"], ["row"], axis=1),
+        helper.make_node("MatMul", ["anchor_row", "relative"], ["against"]),
+        helper.make_node("Sub", ["last", "against"], ["row"]),
         helper.make_node("Unsqueeze", ["row", "axis_one"], ["row_once"]),
         helper.make_node("Tile", ["row_once", "each_horizon"], ["rows"]),
         helper.make_node("Shape", [INPUT], ["batch"], start=0, end=1),
@@ -120,7 +118,6 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
     from onnx import numpy_helper
 
     reading = boosted.reading
-    columns, places = zip(*reading.relative, strict=True)
     horizons, targets, levels = sizes.horizons, sizes.targets, sizes.levels
     whole: dict[str, Any] = {
         "newest_row": sizes.context - 1,
@@ -130,8 +127,6 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
         "one": 1,
         "axis_one": [1],
         "axis_three": [3],
-        "relative_columns": columns,
-        "relative_targets": places,
         "each_horizon": [1, horizons, 1],
         "one_column": [horizons, 1],
         "input_size": [-1, sizes.inputs],
@@ -144,6 +139,7 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
     }
     real: dict[str, NDArray[np.float32]] = {
         "center": reading.center.reshape(1, 1, -1),
+        "relative": reading.relative,
         "horizons": reading.horizons.reshape(1, -1, 1),
         "spread": boosted.spread[None, ..., None],
         "offset": boosted.offset[None],
