@@ -52,7 +52,7 @@ def boost(arguments: list[str]) -> tuple[Fit, RunSettings]:
     with explained("shaper train boost"):
         told = reader.parse_args(arguments)
     made = instantiated(reader, told)
-    config = json.loads(reader.dump(told, format="json", skip_none=False))
+    config = json.loads(reader.dump(told, format="json", skip_unset=False))
     config.pop("config", None)
     return fit(made.boosting, made.data, made.run, config), made.run
 
@@ -61,7 +61,7 @@ def instantiated(reader: ArgumentParser, told: Namespace) -> Namespace:
     """The settings as values. Raises UsageError for those that cannot be fitted."""
     try:
         with plainly():
-            made: Namespace = reader.instantiate_classes(told)
+            made: Namespace = reader.instantiate(told)
             return made
     except UsageError:
         raise

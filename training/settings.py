@@ -25,13 +25,15 @@ def require(where: str, faults: list[tuple[bool, str, str]], remedy: str = "corr
 class PanelSettings:
     """What is forecast and from what.
 
-    `targets` and `families` name what `data.targets` and `data.features` offer; `roles` maps a role to the symbols that may
-    play it, best first; a window holds `context` ticks of `tick_s` seconds; `horizons` are in ticks.
+    `targets` and `families` name what `data.targets` and `data.features` offer, `without` the features of these families that
+    are left out, such as the day of the week where there are too few weeks to learn from; `roles` maps a role to the symbols
+    that may play it, best first; a window holds `context` ticks of `tick_s` seconds; `horizons` are in ticks.
     """
 
     task: str = "panel"
     targets: tuple[str, ...] = ("volatility", "congestion")
     families: tuple[str, ...] = ("volatility", "congestion", "calendar")
+    without: tuple[str, ...] = ()
     tick_s: int = 300
     chain: str = "ethereum"
     roles: dict[str, list[str]] = field(
