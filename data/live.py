@@ -22,9 +22,9 @@ from data.features.spec import FeatureSpec
 from data.history import known, require_zone
 from data.live_rows import MOST_CHUNKS, checked, compact, cut, earliest, joined, of_any, recent, until
 from data.schemas import TABLES, Table
-from data.spans import instants, tick_frame
+from data.spans import tick_frame
 from data.ticks import filled, margin, sources_of
-from data.timeline import TICK, floor_tick, grid
+from data.timeline import floor_tick
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 SPARE = 16  # ticks that are kept beyond a look-back, so that rows of the last few may come late
@@ -136,7 +136,7 @@ class LivePanel:
         with self.lock:
             ticks = self.ticks_until(last)
             missing = self.steps(self.matrix_end, last)
-            if not 0 <= missing < context or len(self.matrix) + missing < context:
+            if not 0 <= missing <= context or len(self.matrix) + missing < context:
                 missing = context
                 self.forget_features()
             if missing:
@@ -184,7 +184,8 @@ class LivePanel:
 
     def compute(self, first: datetime, last: datetime) -> pl.DataFrame:
         """The tick table from a tick to another, both included."""
-        end = instants(grid(first, last + self.tick, self.contract.panel.tick_s)[TICK])
+        tick_ms = 1000 * self.contract.panel.tick_s
+        end = 1000 * int(first.timestamp()) + tick_ms * np.arange(self.steps(first, last) + 1)
         rows = {name: until(recent(frame, first - self.margins[name]), last) for name, frame in self.buffers.items()}
         rows = {name: rows[name] for name in sources_of(self.columns, self.contract.panel, rows)}
         found = filled(end, rows, self.contract.panel, self.columns)

@@ -58,11 +58,12 @@ def follows(held: pl.DataFrame, rows: pl.DataFrame, table: Table) -> bool:
     """Whether a few rows come after all held ones, in order and each with a key of its own."""
     if held.is_empty() or rows.height > FEW or rows["ts"][0] <= held["ts"][-1]:
         return False
-    places = list(zip(*(rows[name] for name in ("ts", *table.order)), strict=True))
-    if table.name == "blocks":
-        numbers = [held["number"][-1], *rows["number"]]
-        return all(a <= b for a, b in pairwise(places)) and all(a < b for a, b in pairwise(numbers))
-    return all(a < b for a, b in pairwise(places))
+    columns = [rows[name] for name in ("ts", *table.order)]
+    places = [tuple((value is not None, value) for value in row) for row in zip(*columns, strict=True)]
+    in_order = all(a < b if table.key else a <= b for a, b in pairwise(places))
+    if table.name != "blocks":
+        return in_order
+    return in_order and all(a < b for a, b in pairwise([held["number"][-1], *rows["number"]]))
 
 
 def merge(held: pl.DataFrame, rows: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, datetime]:

@@ -58,10 +58,10 @@ def against_pandas(history: History) -> dict[str, list[Seconds]]:
     for family in FAMILIES:
         own = planned([feature.name for feature in describe([family], PANEL)])
         found[family] = quickest(
-            5, lambda own=own: own.evaluate(ticks), lambda family=family: features_in_pandas.family(family, frame)
+            3, lambda own=own: own.evaluate(ticks), lambda family=family: features_in_pandas.family(family, frame)
         )
     whole = planned(names)
-    found["all"] = quickest(5, lambda: whole.evaluate(ticks), lambda: features_in_pandas.every(frame))
+    found["all"] = quickest(3, lambda: whole.evaluate(ticks), lambda: features_in_pandas.every(frame))
     return found
 
 

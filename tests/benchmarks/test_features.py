@@ -18,7 +18,7 @@ from data.history import write_table
 from data.world.generate import generate
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
-WORLD_DAYS, TABLES = 20.0, ("blocks", "bars", "funding")
+WORLD_DAYS, TABLES = 12.0, ("blocks", "bars", "funding")
 P99_MS = 5.0
 
 
