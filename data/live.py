@@ -184,8 +184,8 @@ class LivePanel:
 
     def compute(self, first: datetime, last: datetime) -> pl.DataFrame:
         """The tick table from a tick to another, both included."""
-        tick_ms = 1000 * self.contract.panel.tick_s
-        end = 1000 * int(first.timestamp()) + tick_ms * np.arange(self.steps(first, last) + 1)
+        first_s, last_s, tick_s = int(first.timestamp()), int(last.timestamp()), self.contract.panel.tick_s
+        end = 1000 * np.arange(first_s, last_s + tick_s, tick_s, dtype=np.int64)
         rows = {name: until(recent(frame, first - self.margins[name]), last) for name, frame in self.buffers.items()}
         rows = {name: rows[name] for name in sources_of(self.columns, self.contract.panel, rows)}
         found = filled(end, rows, self.contract.panel, self.columns)

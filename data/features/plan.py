@@ -86,8 +86,9 @@ def stages(parts: Parts) -> tuple[tuple[pl.Expr, ...], ...]:
         if parts.uses[name] > 1:
             tree = parts.unfold(parts.trees[name])
             place[name] = max((place[part] + 1 for part in columns_in(tree) if part in place), default=0)
-            found += [[]] * (place[name] == len(found))
-            found[place[name]] = [*found[place[name]], expression(tree).alias(name)]
+            if place[name] == len(found):
+                found.append([])
+            found[place[name]].append(expression(tree).alias(name))
     return tuple(tuple(stage) for stage in found)
 
 
