@@ -1,7 +1,8 @@
 """The forecasts that an artefact would have issued over a history: at each tick, from what was knowable then.
 
-Decided here: which ticks are answered (those whose target was known at least once within the context), and the files that
-the answers are written to.
+Decided here: which ticks are answered (those whose target was known at least once within the context), the files that the
+answers are written to, and where the memory of an online calibration begins. It begins anew at fixed times, 14 to 21 days of
+5-minute ticks before a forecast, so that a forecast does not depend on which period was asked for.
 """
 
 import datetime as dt
@@ -18,9 +19,12 @@ from data import panel
 from data.contract import Contract
 from data.errors import DataError
 from data.history import History
+from data.online import Layout
 from training.artefact import Artefact
+from training.online import Tracking
 
 BATCH = 512
+STRETCH_TICKS, WARM_UP = 2016, 2  # forecasts of a stretch share a memory that begins so many stretches before it
 QUANTILES_FILE, SPIKES_FILE = "quantiles.parquet", "spikes.parquet"
 
 
@@ -49,33 +53,79 @@ def issue(
     Raises DataError when the history holds no such tick.
     """
     contract = artefact.contract
-    before = dt.timedelta(seconds=(contract.context - 1) * contract.panel.tick_s)  # so that the first window is whole
-    rows = panel.build(history, contract.panel, contract.feature_names, since and since - before, until)
-    asked = rows.ticks >= (since.timestamp() if since else -np.inf)
-    if not asked.any():
+    tick_s, earliest = contract.panel.tick_s, -np.inf if since is None else since.timestamp()
+    begin = earliest if since is None or contract.online is None else memory_begins(since, tick_s)
+    context = dt.timedelta(seconds=(contract.context - 1) * tick_s)  # so that the first window is whole
+    first = None if since is None else dt.datetime.fromtimestamp(begin, dt.UTC) - context
+    rows = panel.build(history, contract.panel, contract.feature_names, first, until)
+    if not (rows.ticks >= earliest).any():
         raise DataError(
             history.where,
-            expected=f"ticks of {contract.panel.tick_s} s between {since or 'its start'} and {until or 'its end'}",
+            expected=f"ticks of {tick_s} s between {since or 'its start'} and {until or 'its end'}",
             found="none",
             remedy="name a period that `shaper data check` shows as covered",
         )
-    windows = panel.windows(panel.pad(rows, contract.context).matrix, contract.context)[int(asked.argmax()) :]
-    quantiles = np.empty(
-        (len(windows), len(contract.horizons), len(contract.targets), len(contract.levels)), np.float32
-    )
-    spike = np.empty(quantiles.shape[:3], np.float32)
+    kept = slice(int((rows.ticks >= begin).argmax()), None)
+    windows = panel.windows(panel.pad(rows, contract.context).matrix, contract.context)[kept]
+    quantiles, spike = answers(artefact, windows, progress)
+    if contract.online is not None:
+        values = rows.matrix[kept][:, value_columns(contract)]
+        quantiles = followed(contract, rows.ticks[kept], quantiles, values)
+    asked = slice(int((rows.ticks[kept] >= earliest).argmax()), None)
+    answered = seen_within(windows[asked], contract)
+    return Forecasts(rows.ticks[kept][asked], quantiles[asked], spike[asked], answered)
+
+
+def answers(
+    artefact: Artefact, windows: NDArray[np.float32], progress: Callable[[int, int], None] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the graph says to each window on its own, in batches."""
+    parts = []
     for start in range(0, len(windows), BATCH):
-        part = slice(start, start + BATCH)
-        quantiles[part], spike[part] = artefact.forecast(np.ascontiguousarray(windows[part]))
+        parts.append(artefact.forecast(windows[start : start + BATCH]))
         if progress is not None:
             progress(min(start + BATCH, len(windows)), len(windows))
-    return Forecasts(rows.ticks[asked], quantiles, spike, seen_within(windows, contract))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def memory_begins(at: dt.datetime, tick_s: int) -> float:
+    """When the memory behind a forecast begins, in epoch seconds."""
+    stretch_s = STRETCH_TICKS * tick_s
+    return float((at.timestamp() // stretch_s - WARM_UP) * stretch_s)
+
+
+def followed(
+    contract: Contract, ticks: NDArray[np.int64], quantiles: NDArray[np.float32], values: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Quantiles (n, horizon, target, level) calibrated online, from their offline selves and the targets' values (n, target).
+
+    All stretches are gone through side by side, as a batch of series.
+    """
+    tracking, layout = Tracking.of(contract), Layout.of(contract)
+    number = ticks // contract.panel.tick_s
+    first, last = int(number[0]) // STRETCH_TICKS, int(number[-1]) // STRETCH_TICKS
+    length = (WARM_UP + 1) * STRETCH_TICKS
+    places = (np.arange(first, last + 1)[:, None] - WARM_UP) * STRETCH_TICKS + np.arange(length) - number[0]
+    there = (places >= 0) & (places < len(ticks))
+    places = np.where(there, places, 0)
+    state, issued = layout.blank(len(places)), quantiles.copy()
+    for step in range(length):
+        at, known = places[:, step], there[:, step]
+        said, moved = tracking.step(state, quantiles[at], np.where(known[:, None], values[at], np.float32(np.nan)))
+        state = np.where(known[:, None], moved, state)
+        if step >= WARM_UP * STRETCH_TICKS:
+            issued[at[known]] = said[known]
+    return issued
+
+
+def value_columns(contract: Contract) -> list[int]:
+    """Places of the targets' own values among the features."""
+    return [contract.feature_names.index(target.value) for target in contract.targets]
 
 
 def seen_within(windows: NDArray[np.float32], contract: Contract) -> NDArray[np.bool_]:
     """(n, target): whether the target's own value was known at least once in the window."""
-    columns = [contract.feature_names.index(target.value) for target in contract.targets]
-    return np.stack([np.isfinite(windows[:, :, column]).any(axis=1) for column in columns], axis=1)
+    return np.stack([np.isfinite(windows[:, :, column]).any(axis=1) for column in value_columns(contract)], axis=1)
 
 
 def write(forecasts: Forecasts, contract: Contract, folder: Path) -> None:
