@@ -1,8 +1,7 @@
 """The forecasts that an artefact would have issued over a history: at each tick, from what was knowable then.
 
 Decided here: which ticks are answered (those whose target was known at least once within the context), the files that the
-answers are written to, and where the memory of an online calibration begins. It begins anew at fixed times, 14 to 21 days of
-5-minute ticks before a forecast, so that a forecast does not depend on which period was asked for.
+answers are written to. A forecast does not depend on which period was asked for, its memory included (`training.online`).
 """
 
 import datetime as dt
@@ -19,12 +18,10 @@ from data import panel
 from data.contract import Contract
 from data.errors import DataError
 from data.history import History
-from data.online import Layout
 from training.artefact import Artefact
-from training.online import Tracking
+from training.online import followed, memory_begins, seen_within
 
 BATCH = 512
-STRETCH_TICKS, WARM_UP = 2016, 2  # forecasts of a stretch share a memory that begins so many stretches before it
 QUANTILES_FILE, SPIKES_FILE = "quantiles.parquet", "spikes.parquet"
 
 
@@ -54,7 +51,7 @@ def issue(
     """
     contract = artefact.contract
     tick_s, earliest = contract.panel.tick_s, -np.inf if since is None else since.timestamp()
-    begin = earliest if since is None or contract.online is None else memory_begins(since, tick_s)
+    begin = earliest if since is None or contract.online is None else memory_begins(earliest, tick_s)
     context = dt.timedelta(seconds=(contract.context - 1) * tick_s)  # so that the first window is whole
     first = None if since is None else dt.datetime.fromtimestamp(begin, dt.UTC) - context
     rows = panel.build(history, contract.panel, contract.feature_names, first, until)
@@ -69,8 +66,7 @@ def issue(
     windows = panel.windows(panel.pad(rows, contract.context).matrix, contract.context)[kept]
     quantiles, spike = answers(artefact, windows, progress)
     if contract.online is not None:
-        values = rows.matrix[kept][:, value_columns(contract)]
-        quantiles = followed(contract, rows.ticks[kept], quantiles, values)
+        quantiles = followed(contract, rows.ticks[kept], quantiles, windows)
     asked = slice(int((rows.ticks[kept] >= earliest).argmax()), None)
     answered = seen_within(windows[asked], contract)
     return Forecasts(rows.ticks[kept][asked], quantiles[asked], spike[asked], answered)
@@ -86,46 +82,6 @@ def answers(
         if progress is not None:
             progress(min(start + BATCH, len(windows)), len(windows))
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-
-
-def memory_begins(at: dt.datetime, tick_s: int) -> float:
-    """When the memory behind a forecast begins, in epoch seconds."""
-    stretch_s = STRETCH_TICKS * tick_s
-    return float((at.timestamp() // stretch_s - WARM_UP) * stretch_s)
-
-
-def followed(
-    contract: Contract, ticks: NDArray[np.int64], quantiles: NDArray[np.float32], values: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Quantiles (n, horizon, target, level) calibrated online, from their offline selves and the targets' values (n, target).
-
-    All stretches are gone through side by side, as a batch of series.
-    """
-    tracking, layout = Tracking.of(contract), Layout.of(contract)
-    number = ticks // contract.panel.tick_s
-    first, last = int(number[0]) // STRETCH_TICKS, int(number[-1]) // STRETCH_TICKS
-    length = (WARM_UP + 1) * STRETCH_TICKS
-    places = (np.arange(first, last + 1)[:, None] - WARM_UP) * STRETCH_TICKS + np.arange(length) - number[0]
-    there = (places >= 0) & (places < len(ticks))
-    places = np.where(there, places, 0)
-    state, issued = layout.blank(len(places)), quantiles.copy()
-    for step in range(length):
-        at, known = places[:, step], there[:, step]
-        said, moved = tracking.step(state, quantiles[at], np.where(known[:, None], values[at], np.float32(np.nan)))
-        state = np.where(known[:, None], moved, state)
-        if step >= WARM_UP * STRETCH_TICKS:
-            issued[at[known]] = said[known]
-    return issued
-
-
-def value_columns(contract: Contract) -> list[int]:
-    """Places of the targets' own values among the features."""
-    return [contract.feature_names.index(target.value) for target in contract.targets]
-
-
-def seen_within(windows: NDArray[np.float32], contract: Contract) -> NDArray[np.bool_]:
-    """(n, target): whether the target's own value was known at least once in the window."""
-    return np.stack([np.isfinite(windows[:, :, column]).any(axis=1) for column in value_columns(contract)], axis=1)
 
 
 def write(forecasts: Forecasts, contract: Contract, folder: Path) -> None:

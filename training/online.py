@@ -7,6 +7,9 @@ conformal PID control, Angelopoulos, Candès & Tibshirani 2023, eq. 4; the step 
 and not on its level). Misses of a 5-95 % band are rare, so this takes days after a shift of regime. How large errors are shows
 within hours: where they have lately been beyond what is usual by more than chance explains, bands stretch at once.
 `training.stage` repeats it in ONNX, operation by operation in float32, so that both give the same bits.
+
+Over a history the memory begins anew at fixed times, 14 to 21 days of 5-minute ticks before a forecast, so that no forecast
+depends on which period was asked for.
 """
 
 from collections.abc import Sequence
@@ -21,6 +24,7 @@ from data.online import Layout
 Array = NDArray[np.float32]
 LARGEST = np.float32(3e38)  # a truth beyond it, or NaN, is unknown
 LARGEST_ERROR = np.float32(3)  # widths; one wild tick must not stretch the bands of a day
+STRETCH_TICKS, WARM_UP = 2016, 2  # forecasts of a stretch share a memory that begins so many stretches before it
 # How a truth enters each of `data.online.TRACES`: whether it was inside, its error, and a constant.
 INSIDE, ERROR, ONE = (np.array(row, np.float32) for row in ([1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]))
 
@@ -62,19 +66,23 @@ class Tracking:
             least=np.float32(1 / online.stretch),
         )
 
-    def follow(self, state: Array, calibrated: Array, truth: Array) -> tuple[Array, Array]:
+    def follow(
+        self, state: Array, calibrated: Array, truth: Array, seen: NDArray[np.bool_] | None = None
+    ) -> tuple[Array, Array]:
         """Go through n ticks of a batch of independent series, each with its own state.
 
         `state` (batch, size), `calibrated` (n, batch, horizon, target, level) as the offline calibration leaves them, `truth`
-        (n, batch, target) at the tick of issue, NaN where unknown. Returns what is issued, in the shape of `calibrated`, and
-        the state after the last tick.
+        (n, batch, target) at the tick of issue, NaN where unknown, `seen` (n, batch, target) whether the window held any value
+        of the target (absent: always); a forecast from nothing teaches nothing. Returns what is issued, in the shape of
+        `calibrated`, and the state after the last tick.
         """
         issued = np.empty_like(calibrated)
+        held = np.ones(truth.shape, np.bool_) if seen is None else seen
         for tick in range(len(calibrated)):
-            issued[tick], state = self.step(state, calibrated[tick], truth[tick])
+            issued[tick], state = self.step(state, calibrated[tick], truth[tick], held[tick])
         return issued, state
 
-    def step(self, state: Array, calibrated: Array, truth: Array) -> tuple[Array, Array]:
+    def step(self, state: Array, calibrated: Array, truth: Array, seen: NDArray[np.bool_]) -> tuple[Array, Array]:
         """One tick: what is issued (batch, horizon, target, level), and the next state (batch, size)."""
         shift, traces, pending = self.layout.parts(state)
         waited = pending[:, self.layout.due]
@@ -90,7 +98,8 @@ class Tracking:
             stretch - np.float32(1)
         )  # exact where nothing is to be stretched
         issued = np.sort(stretched + shift * (width * stretch), axis=-1)
-        waiting = np.concatenate([np.concatenate([issued, width], axis=-1), pending], axis=1)[:, self.layout.moves]
+        counting = width * seen.astype(np.float32)[:, None, :, None]
+        waiting = np.concatenate([np.concatenate([issued, counting], axis=-1), pending], axis=1)[:, self.layout.moves]
         return issued, np.concatenate([part.reshape(len(state), -1) for part in (shift, traces, waiting)], axis=1)
 
     def shifted(self, shift: Array, came: Array, due: Array, counted: Array) -> Array:
@@ -123,4 +132,47 @@ class Tracking:
     def beyond(self, ratio: Array) -> Array:
         """A ratio above the tolerance, 1 below it, and a climb between."""
         climb = np.maximum(np.float32(2) * ratio - self.foot, np.float32(1))
-        return np.minimum(np.maximum(ratio, np.float32(1)), climb)
+        factor: Array = np.minimum(np.maximum(ratio, np.float32(1)), climb)
+        return factor
+
+
+def memory_begins(at_s: float, tick_s: int) -> float:
+    """When the memory behind a forecast begins; both times in epoch seconds."""
+    stretch_s = STRETCH_TICKS * tick_s
+    return (at_s // stretch_s - WARM_UP) * stretch_s
+
+
+def followed(contract: Contract, ticks: NDArray[np.int64], quantiles: Array, windows: Array) -> Array:
+    """Quantiles (n, horizon, target, level) calibrated online, from their offline selves and the windows they came from.
+
+    `ticks` (n,) are epoch seconds without a gap. All stretches are gone through side by side, as a batch of series.
+    """
+    tracking, values, seen = (
+        Tracking.of(contract),
+        windows[:, -1, value_columns(contract)],
+        seen_within(windows, contract),
+    )
+    number = ticks // contract.panel.tick_s
+    first, last = int(number[0]) // STRETCH_TICKS, int(number[-1]) // STRETCH_TICKS
+    length = (WARM_UP + 1) * STRETCH_TICKS
+    places = (np.arange(first, last + 1)[:, None] - WARM_UP) * STRETCH_TICKS + np.arange(length) - number[0]
+    there = (places >= 0) & (places < len(ticks))
+    places = np.where(there, places, 0)
+    state, issued = tracking.layout.blank(len(places)), quantiles.copy()
+    for step in range(length):
+        at, known = places[:, step], there[:, step]
+        said, moved = tracking.step(state, quantiles[at], values[at], seen[at])
+        state = np.where(known[:, None], moved, state)
+        if step >= WARM_UP * STRETCH_TICKS:
+            issued[at[known]] = said[known]
+    return issued
+
+
+def seen_within(windows: Array, contract: Contract) -> NDArray[np.bool_]:
+    """(n, target): whether the target's own value was known at least once in the window."""
+    return np.stack([np.isfinite(windows[:, :, column]).any(axis=1) for column in value_columns(contract)], axis=1)
+
+
+def value_columns(contract: Contract) -> list[int]:
+    """Places of the targets' own values among the features."""
+    return [contract.feature_names.index(target.value) for target in contract.targets]

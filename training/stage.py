@@ -135,8 +135,8 @@ class Stage:
     def ordered(self, quantiles: str, name: str = "") -> str:
         """Quantiles in ascending order of their levels."""
         own = f"{self.prefix}{len(self.nodes)}"
-        inputs, answers = [quantiles, whole([self.levels])], [name or own, f"{own}/order"]
-        return self.split("TopK", inputs, answers, axis=-1, largest=0)[0]
+        answers = [name or own, f"{own}/order"]
+        return self.split("TopK", [quantiles, whole([self.levels])], answers, axis=-1, largest=0)[0]
 
     def clipped(self, value: str, least: np.generic, most: np.generic) -> str:
         """A value within bounds."""
@@ -159,7 +159,7 @@ def follow(stage: Stage, calibrated: str, contract: Contract) -> None:
     waited = stage.add("Gather", pending, layout.due, axis=1)
     due = stage.add("Gather", waited, whole(np.arange(stage.levels)), axis=3)
     unit = stage.add("Gather", waited, whole([stage.levels]), axis=3)
-    came, known = truth(stage, contract)
+    came, known, seen = truth(stage, contract)
     counted = stage.number(stage.add("And", known, stage.add("Greater", unit, ZERO)))
     shift = shifted(stage, constants, shift, (came, due, counted))
     traces = traced(stage, constants, traces, (came, due, unit, counted))
@@ -171,7 +171,8 @@ def follow(stage: Stage, calibrated: str, contract: Contract) -> None:
     stretched = stage.add("Add", calibrated, beyond)
     moved = stage.add("Add", stretched, stage.add("Mul", shift, stage.add("Mul", width, factor)))
     issued = stage.ordered(moved, QUANTILES)
-    joined = stage.add("Concat", stage.add("Concat", issued, width, axis=3), pending, axis=1)
+    counting = stage.add("Mul", width, seen)
+    joined = stage.add("Concat", stage.add("Concat", issued, counting, axis=3), pending, axis=1)
     waiting = stage.add("Gather", joined, layout.moves, axis=1)
     parts = zip((shift, traces, waiting), layout.sizes, strict=True)
     stage.add(
@@ -222,13 +223,17 @@ def beyond(stage: Stage, constants: Tracking, ratio: str) -> str:
     return stage.add("Min", stage.add("Max", ratio, UNIT), climb)
 
 
-def truth(stage: Stage, contract: Contract) -> tuple[str, str]:
-    """What came true at the tick of issue (batch, 1, target, 1), 0 where unknown, and whether it is known."""
-    newest = stage.add("Gather", INPUT, whole([contract.context - 1]), axis=1)
-    value = stage.add("Gather", newest, whole(shape_of(contract).value_columns), axis=2)
-    upright = stage.add("Unsqueeze", value, whole([3]))
+def truth(stage: Stage, contract: Contract) -> tuple[str, str, str]:
+    """What came true at the tick of issue (batch, 1, target, 1), 0 where unknown; whether it is known; whether any was seen.
+
+    The last is 1 where the window holds any value of the target, else 0.
+    """
+    values = stage.add("Gather", INPUT, whole(shape_of(contract).value_columns), axis=2)
+    upright = stage.add("Unsqueeze", values, whole([3]))
     known = stage.add("Less", stage.add("Abs", upright), LARGEST)
-    return stage.add("Where", known, upright, ZERO), known
+    newest, is_known = (stage.add("Gather", part, whole([contract.context - 1]), axis=1) for part in (upright, known))
+    seen = stage.add("ReduceMax", stage.number(known), whole([1]), keepdims=1)
+    return stage.add("Where", is_known, newest, ZERO), is_known, seen
 
 
 def stamped(model: Any, contract: Contract) -> bytes:

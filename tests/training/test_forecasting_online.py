@@ -12,7 +12,7 @@ from data.contract import MODEL_FILE, Calibration, Online
 from data.history import History
 from data.online import NEXT_STATE, STATE, Layout
 from tests.serving import made
-from training import forecasting
+from training import forecasting, online
 from training.artefact import INPUT, OUTPUTS, Artefact, write
 from training.stage import with_calibration
 
@@ -56,7 +56,7 @@ def test_history_is_forecast_as_the_graph_would_have_tick_by_tick(artefact: Arte
 def test_a_forecast_does_not_depend_on_the_period_asked_for(
     artefact: Artefact, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forecasting, "STRETCH_TICKS", 100)  # 25 minutes
+    monkeypatch.setattr(online, "STRETCH_TICKS", 100)  # 25 minutes
     at = made.START + 2.5 * HOUR
     month = forecasting.issue(artefact, history, at - HOUR, at + HOUR / 4)
     for later in (0, 1, 37):

@@ -63,8 +63,10 @@ def walk(session: Any, asked: NDArray[np.float32], state: NDArray[np.float32]) -
 
 def test_the_graph_and_the_arithmetic_used_for_history_agree_to_the_bit(session: Any) -> None:
     asked = windows(200, seed=1, holes=0.1)[:, None]
+    asked[20:50, :, :, VALUES[0]] = np.nan  # unseen for longer than a window
     offline = np.stack([run(session, window)[0] for window in asked])
-    wanted, state = Tracking.of(ONLINE).follow(LAYOUT.blank(), offline, asked[:, :, -1, VALUES])
+    seen = np.isfinite(asked[..., VALUES]).any(axis=2)
+    wanted, state = Tracking.of(ONLINE).follow(LAYOUT.blank(), offline, asked[:, :, -1, VALUES], seen)
     found, found_state = walk(session, asked, LAYOUT.blank())
     np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(found_state, state)
@@ -143,6 +145,12 @@ def test_an_unknown_truth_teaches_nothing_and_its_forecasts_are_forgotten() -> N
     issued, state = Tracking.of(ONLINE).follow(LAYOUT.blank(), flat(50), unknown)
     np.testing.assert_array_equal(issued, flat(50))
     assert np.isnan(LAYOUT.coverage(state)).all()
+
+
+def test_a_forecast_from_nothing_teaches_nothing() -> None:
+    unseen = np.zeros((30, 1, 2), np.bool_)
+    issued, _ = Tracking.of(ONLINE).follow(LAYOUT.blank(), flat(30), truths(np.full(30, 9.0)), unseen)
+    np.testing.assert_array_equal(issued, flat(30))
 
 
 def test_rolling_coverage_is_that_of_the_newest_truths() -> None:
