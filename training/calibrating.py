@@ -82,7 +82,7 @@ def speed(quantiles: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
     bottom, top = quantiles[..., 0].astype(np.float64), quantiles[..., -1].astype(np.float64)
     width = np.maximum(top - bottom, SMALLEST_WIDTH)
     near = [np.abs(truth - edge) < NEAR * width for edge in (bottom, top)]
-    known = np.isfinite(truth).sum()
+    known = int(np.isfinite(truth).sum())
     return max(float(np.sum(near)) / (2 * max(known, 1)) / (2 * NEAR), NEAR)
 
 
