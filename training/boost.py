@@ -11,16 +11,15 @@ from typing import Any
 import msgspec
 from jsonargparse import ArgumentParser, Namespace
 
-from data.contract import Calibration
 from data.errors import UsageError
 from training import boosting
 from training.bundle import samples
-from training.calibrating import METHOD, offsets
+from training.calibrating import offsets
 from training.cli import SEED, explained, write_config
 from training.datamodule import PanelData
 from training.ensembles import Boosted
 from training.evaluation import headlines
-from training.fitting import ARTEFACT, CONFIG, Fit, begin, conclude, judge
+from training.fitting import ARTEFACT, CONFIG, Fit, begin, calibration_of, conclude, judge
 from training.preparation import Prepared
 from training.progress import bar
 from training.settings import RunSettings, plainly
@@ -79,13 +78,14 @@ def fit(config: boosting.Boosting, data: PanelData, settings: RunSettings, told:
     with closing(run):
         boosted = trees(config, prepared, data.batch.stride)
         boosted = boosted.calibrated(offsets(boosted.predict, prepared))
-        verdict = judge(boosted.predict, prepared)
+        calibration = calibration_of(boosted.predict, prepared, settings)
+        verdict = judge(boosted.predict, prepared, calibration)
         contract = msgspec.structs.replace(
             prepared.contract,
             name=settings.name,
             architecture=boosting.ARCHITECTURE,
             code_version=code_version(),
-            calibration=Calibration(METHOD, prepared.window(prepared.split.calibration)),
+            calibration=calibration,
             metrics=headlines(verdict.metrics),
         )
         boosting.export(boosted, contract, settings.home / ARTEFACT, samples(prepared))

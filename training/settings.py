@@ -143,7 +143,7 @@ class RunSettings:
 
     `experiment` is the MLflow experiment (absent: the task); `kind` marks runs to be compared with one another; `parent` is
     the MLflow run it is nested under; `track: false` leaves MLflow out; `store` is the folder of the local store, used
-    unless MLFLOW_TRACKING_URI names another.
+    unless MLFLOW_TRACKING_URI names another. `online: false` ends the calibration with training.
     """
 
     name: str
@@ -153,6 +153,7 @@ class RunSettings:
     parent: str | None = None
     track: bool = True
     store: Path = Path("var/mlflow")
+    online: bool = True
 
     @property
     def home(self) -> Path:
