@@ -109,13 +109,13 @@ def predictor(bundle: Bundle) -> Predict:
     return predict
 
 
-def judge(predict: Predict, prepared: Prepared, calibration: Calibration) -> Verdict:
+def judge(predict: Predict, prepared: Prepared, calibration: Calibration | None = None) -> Verdict:
     """Ask the model at every row of the validation and test periods and score what it says.
 
     `predict` answers as the offline calibration leaves it; where calibration goes on online, what it would have issued is
     scored.
     """
-    contract = msgspec.structs.replace(prepared.contract, calibration=calibration)
+    contract = msgspec.structs.replace(prepared.contract, calibration=calibration or prepared.contract.calibration)
     parts = {"validation": prepared.split.validation, "test": prepared.split.test}
     seen: dict[str, dict[str, Hindsight]] = {}
     metrics: dict[str, float] = {}
