@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from shaper.forecast import Forecast
 from shaper.observed import Observed
 from shaper.outlook import CONTRADICTED, Work, chance_above, distrust, later, outlook, outside_band, work
+from shaper.trust import Leash, Stage
 from shaper.venue import Tier, Venue
 
 GAUSS = ((0.1127, 5 / 18), (0.5, 8 / 18), (0.8873, 5 / 18))  # Gauss-Legendre points and weights on 0..1
@@ -22,6 +23,7 @@ class Need:
 
     `fallback` says why no forecast led (None: it did), `held_for_s` is the lead that decided, `work` what units
     ordered now will meet, `outside` the measured demand over the nearer edge of the forecast's 5-95 % band (1: within).
+    `stage` names what led: see `trust`.
     """
 
     units: int
@@ -29,6 +31,7 @@ class Need:
     held_for_s: float = 0.0
     work: Work | None = None
     outside: float = 1.0
+    stage: Stage = "forecast-led"
 
 
 def newsvendor_level(underage_usd: float, overage_usd: float) -> float:
@@ -87,19 +90,24 @@ def hedge_units(venue: Venue, observed: Observed) -> int:
     return venue.pool.units_for(max(observed.demand_per_s * (1 + min(venue.hedge_headroom, 0.0)), hedged))
 
 
-def wanted_units(venue: Venue, forecast: Forecast | None, observed: Observed) -> Need:
+def wanted_units(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Leash | None = None) -> Need:
     """Units wanted before the pool's limits on change, forecast-led where the forecast can be believed.
+
+    A leash (see `steering.steer`) limits how far from the reactive units a believed forecast may pull; None: as far as it likes.
 
     At the planning lead the newsvendor decides, and at least the demand of this moment with the venue's hedge is wanted.
     Before that lead nothing ordered now can help, but what is released now cannot be had back either: units are kept that
     an earlier span wants. Where a review may change little, later leads start now (see `_ramp`). Demand measured well above
     the forecast's band contradicts it: it may then add to the reactive units, but not save any.
     """
+    if leash is not None and leash.stage == "static":
+        why = f"demand was measured {observed.demand_age_s:.0f} s ago"
+        return Need(leash.baseline_units, why, stage="static")
     fallback = distrust(venue, forecast, observed)
     prospects = None if fallback is not None or forecast is None else outlook(venue, forecast, observed)
     reactive = reactive_units(venue, observed.reactive_per_s, observed.queued_orders)
     if forecast is None or prospects is None:
-        return Need(reactive, fallback or "lead beyond the forecast")
+        return Need(reactive, fallback or "lead beyond the forecast", stage="reactive")
     prices, due = tier_prices_usd(venue), work(venue, prospects[-1])
     hedge = hedge_units(venue, observed)
     aims = [(newsvendor_units(venue, due, prices), due.lead_s), (hedge, 0.0), *_ramp(venue, forecast, observed, prices)]
@@ -108,7 +116,9 @@ def wanted_units(venue: Venue, forecast: Forecast | None, observed: Observed) ->
         aims += [(min(units, observed.ordered_units), lead_s) for units, lead_s in kept]
     outside = outside_band(venue, forecast, observed)
     units, lead_s = max([*aims, (reactive, 0.0)] if outside > CONTRADICTED else aims)
-    return Need(units, None, lead_s, due, outside)
+    if leash is None:
+        return Need(units, None, lead_s, due, outside)
+    return Need(leash.pulled(units), None, lead_s, due, outside, leash.stage)
 
 
 def _ramp(venue: Venue, forecast: Forecast, observed: Observed, prices: tuple[float, ...]) -> list[tuple[int, float]]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from statistics import NormalDist
 
+from shaper.fluid import pass_span
 from shaper.forecast import Curve, Forecast, at_level
 from shaper.observed import Observed
 from shaper.venue import Tier, Venue
@@ -192,24 +193,11 @@ def _queues(venue: Venue, tiers: tuple[Tier, ...], observed: Observed, curves: l
         capacity = ready * venue.pool.unit_rate_per_s
         if curve[-1] > capacity or any(paths[-1]):
             paths = tuple(
-                _queue_on(tiers, queue, rate, capacity, span) for queue, rate in zip(paths, curve, strict=True)
+                pass_span(tiers, queue, rate, capacity, span)[0] for queue, rate in zip(paths, curve, strict=True)
             )
         history.append(paths)
         since += span
     return history
-
-
-def _queue_on(tiers: tuple[Tier, ...], queue: Curve, rate: float, capacity: float, span_s: float) -> Curve:
-    """Queues after a span of constant demand and capacity, served by priority; none outlives its deadline."""
-    if rate <= capacity and not any(queue):
-        return queue
-    left, after = capacity * span_s, []
-    for tier, waiting in zip(tiers, queue, strict=True):
-        offered = waiting + rate * tier.demand_share * span_s
-        served = min(offered, left)
-        left -= served
-        after.append(min(offered - served, rate * tier.demand_share * tier.deadline_s))
-    return tuple(after)
 
 
 def chance_above(curve: Curve, rate: float) -> float:
