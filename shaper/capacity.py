@@ -7,10 +7,23 @@ k tiers, the expected cost c_o·C + Σ (c_k − c_{k+1})·E(D₁+…+D_k − C)�
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
-from shaper.forecast import Forecast
+from shaper.forecast import Forecast, at_level
 from shaper.observed import Observed
-from shaper.outlook import CONTRADICTED, Work, chance_above, distrust, later, outlook, outside_band, work
+from shaper.outlook import (
+    CONTRADICTED,
+    LEVELS,
+    Work,
+    chance_above,
+    distrust,
+    later,
+    median,
+    outlook,
+    outside_band,
+    work,
+)
+from shaper.staffing import Load, Prices, regime, servers
 from shaper.trust import Leash, Stage
 from shaper.venue import Tier, Venue
 
@@ -78,6 +91,20 @@ def newsvendor_units(venue: Venue, due: Work, prices: tuple[float, ...]) -> int:
     return low
 
 
+def queueing_units(venue: Venue, due: Work) -> int:
+    """Units by the queueing laws for the demand of a span, each unit a server; 0 where the newsvendor rules (see `staffing`)."""
+    rate, tiers = venue.pool.unit_rate_per_s, venue.tiers
+    spread = (at_level(LEVELS, due.demand, 0.9) - at_level(LEVELS, due.demand, 0.1)) / (2 * NormalDist().inv_cdf(0.9))
+    patience = sum(tier.demand_share * tier.deadline_s for tier in tiers) * rate
+    load = Load(max(median(due.demand) / rate, 1e-9), spread / rate, patience)
+    if venue.staffing == "newsvendor" or regime(load) == "newsvendor":
+        return 0
+    delay = sum(tier.demand_share * tier.delay_cost_usd_per_s for tier in tiers)
+    lost = sum(tier.demand_share * tier.reject_cost_usd for tier in tiers)
+    prices = Prices(max(venue.pool.cost_usd_per_unit_s, 1e-9), delay, lost)
+    return venue.pool.rounded(servers(load, prices, 1 / rate))
+
+
 def reactive_units(venue: Venue, demand_per_s: float, queued_orders: float) -> int:
     """Units by what is seen alone: demand with a headroom, and the queue cleared within the drain time."""
     drain_s = venue.lead_s if venue.reactive_drain_s is None else venue.reactive_drain_s
@@ -110,7 +137,11 @@ def wanted_units(venue: Venue, forecast: Forecast | None, observed: Observed, le
         return Need(reactive, fallback or "lead beyond the forecast", stage="reactive")
     prices, due = tier_prices_usd(venue), work(venue, prospects[-1])
     hedge = hedge_units(venue, observed)
-    aims = [(newsvendor_units(venue, due, prices), due.lead_s), (hedge, 0.0), *_ramp(venue, forecast, observed, prices)]
+    aims = [
+        (max(newsvendor_units(venue, due, prices), queueing_units(venue, due)), due.lead_s),
+        (hedge, 0.0),
+        *_ramp(venue, forecast, observed, prices),
+    ]
     if max(aims)[0] < observed.ordered_units:
         kept = [(newsvendor_units(venue, work(venue, early), prices), early.lead_s) for early in prospects[:-1]]
         aims += [(min(units, observed.ordered_units), lead_s) for units, lead_s in kept]

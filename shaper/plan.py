@@ -9,10 +9,12 @@ from shaper.capacity import Need, reactive_units, wanted_units
 from shaper.forecast import Forecast
 from shaper.observed import Observed
 from shaper.outlook import CONTRADICTED, median
+from shaper.pricing import priced
 from shaper.routing import split_orders
 from shaper.tiers import PARTS, share_capacity
 from shaper.trust import Leash, Stage
 from shaper.venue import Node, Venue
+from shaper.warming import WarmSetting, warmed
 
 __all__ = [
     "CapacitySetting",
@@ -81,7 +83,7 @@ class Plan:
     """What to set from `valid_from_s` until the next plan, at the latest `valid_until_s`.
 
     `stage` says whether a forecast led it, `reason` why; `forecast` is the one at hand, believed or not;
-    `without_forecast` is what the reactive rule would set on the same measurement.
+    `without_forecast` is what the reactive rule would set on the same measurement. `warm` sets connections and nonce lanes.
     """
 
     valid_from_s: float
@@ -93,6 +95,7 @@ class Plan:
     weights: tuple[NodeSetting, ...]
     forecast: ForecastIdentity | None
     without_forecast: Settings
+    warm: tuple[WarmSetting, ...] = ()
 
 
 def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Leash | None = None) -> Plan:
@@ -101,6 +104,7 @@ def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Lea
     A forecast that is stale, absent, silent on a target, contradicted by the measurement or too short for the pool's delay
     does not lead: the plan is then the reactive one, and says why. A leash of the stage `reactive` or `static` lets none lead.
     """
+    venue = priced(venue, forecast, observed.at_s)
     need = wanted_units(venue, forecast, observed, leash)
     reactive = Need(
         reactive_units(venue, observed.reactive_per_s, observed.queued_orders),
@@ -121,6 +125,7 @@ def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Lea
         weights=chosen.weights,
         forecast=_identity(forecast),
         without_forecast=without,
+        warm=warmed(venue, forecast if led else None, observed),
     )
 
 
