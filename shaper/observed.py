@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from shaper.fees import ChainState
 from shaper.levers import Setting
+from shaper.liquidation import Position
 
 
 class ObservedError(ValueError):
@@ -22,6 +24,8 @@ class Observed:
     arrive half a delay from now. `since_order_s` is the time since units were last ordered (None: long ago).
     `held_per_s` is the demand that the reactive rule goes by, smoothed and held as it likes (None: `demand_per_s`).
     `settings` says what the other levers are set to; those left out are taken to be at their least.
+    `positions` may be liquidated: what is expected of them is added to the demand of the first tier.
+    `chain` is the state of the chain that fees are bid on.
     """
 
     at_s: float
@@ -34,6 +38,8 @@ class Observed:
     demand_age_s: float = 0.0
     held_per_s: float | None = None
     settings: tuple[Setting, ...] = ()
+    positions: tuple[Position, ...] = ()
+    chain: ChainState | None = None
 
     def __post_init__(self) -> None:
         """Check every number, in the order of the fields."""

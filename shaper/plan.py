@@ -5,6 +5,7 @@ Decided here: how the parts are put together. Plans are values: equal inputs giv
 
 from dataclasses import dataclass
 
+from shaper.bidding import FeeSetting, bids
 from shaper.capacity import Need, reactive_units, wanted_units
 from shaper.forecast import Forecast
 from shaper.observed import Observed
@@ -83,7 +84,8 @@ class Plan:
     """What to set from `valid_from_s` until the next plan, at the latest `valid_until_s`.
 
     `stage` says whether a forecast led it, `reason` why; `forecast` is the one at hand, believed or not;
-    `without_forecast` is what the reactive rule would set on the same measurement. `warm` sets connections and nonce lanes.
+    `without_forecast` is what the reactive rule would set on the same measurement. `warm` sets connections and nonce
+    lanes, `fees` the bids.
     """
 
     valid_from_s: float
@@ -96,6 +98,7 @@ class Plan:
     forecast: ForecastIdentity | None
     without_forecast: Settings
     warm: tuple[WarmSetting, ...] = ()
+    fees: tuple[FeeSetting, ...] = ()
 
 
 def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Leash | None = None) -> Plan:
@@ -126,6 +129,7 @@ def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Lea
         forecast=_identity(forecast),
         without_forecast=without,
         warm=warmed(venue, forecast if led else None, observed),
+        fees=bids(venue, forecast if led else None, observed),
     )
 
 

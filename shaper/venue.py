@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
+from shaper.fees import FeeRules
 from shaper.forecast import Curve, Forecast, at_level, at_levels
 from shaper.levers import Lever
 
@@ -165,7 +166,8 @@ class Venue:
     level of demand within the forecast's band is taken to last, see `outlook.demand_curve`. Without a forecast,
     `reactive_headroom` is the margin over the demand of this moment, and a queue is to be cleared within
     `reactive_drain_s` (None: the delay plus one review). `staffing` "auto" lets queueing laws set capacity where the forecast
-    is surer than arrivals are regular, see `staffing.regime`. `levers` are those beside the pool.
+    is surer than arrivals are regular, see `staffing.regime`. `levers` are those beside the pool,
+    `fees` the chain that orders bid on.
     Raises VenueError that lists all contradictions.
     """
 
@@ -183,6 +185,7 @@ class Venue:
     reactive_drain_s: float | None = None
     staffing: Literal["newsvendor", "auto"] = "newsvendor"
     levers: tuple[Lever, ...] = ()
+    fees: FeeRules | None = None
 
     def __post_init__(self) -> None:
         """Refuse a venue with any contradiction, naming all of them."""
