@@ -11,6 +11,8 @@ from shaper.forecast import Forecast
 from shaper.observed import Observed
 from shaper.outlook import CONTRADICTED, median
 from shaper.pricing import priced
+from shaper.report import Report, report
+from shaper.routes import RouteSetting, routes
 from shaper.routing import split_orders
 from shaper.tiers import PARTS, share_capacity
 from shaper.trust import Leash, Stage
@@ -85,7 +87,7 @@ class Plan:
 
     `stage` says whether a forecast led it, `reason` why; `forecast` is the one at hand, believed or not;
     `without_forecast` is what the reactive rule would set on the same measurement. `warm` sets connections and nonce
-    lanes, `fees` the bids.
+    lanes, `fees` the bids, `routes` the nodes of tiers with needs of their own; `report` says what it comes to.
     """
 
     valid_from_s: float
@@ -99,6 +101,8 @@ class Plan:
     without_forecast: Settings
     warm: tuple[WarmSetting, ...] = ()
     fees: tuple[FeeSetting, ...] = ()
+    routes: tuple[RouteSetting, ...] = ()
+    report: Report | None = None
 
 
 def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Leash | None = None) -> Plan:
@@ -117,6 +121,7 @@ def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Lea
     without = _settings(venue, observed, reactive)
     led = need.stage in ("forecast-led", "blended")
     chosen = without if need.stage == "reactive" else _settings(venue, observed, need)
+    demand = _demand(observed, need if led else reactive)
     until = observed.at_s + 2 * venue.review_s
     return Plan(
         valid_from_s=observed.at_s,
@@ -130,6 +135,8 @@ def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Lea
         without_forecast=without,
         warm=warmed(venue, forecast if led else None, observed),
         fees=bids(venue, forecast if led else None, observed),
+        routes=routes(venue, demand),
+        report=report(venue, chosen.capacity[0].rate_per_s, tuple(node.weight for node in chosen.weights), demand),
     )
 
 
@@ -141,9 +148,7 @@ def planned_units(venue: Venue, need: Need, observed: Observed) -> int:
 def _settings(venue: Venue, observed: Observed, need: Need) -> Settings:
     units = planned_units(venue, need, observed)
     now = observed.ready_units * venue.pool.unit_rate_per_s
-    demand = observed.demand_per_s
-    if need.work is not None:
-        demand = max(demand, median(need.work.demand))
+    demand = _demand(observed, need)
     return Settings(
         (
             CapacitySetting(
@@ -156,6 +161,11 @@ def _settings(venue: Venue, observed: Observed, need: Need) -> Settings:
         _quotas(venue, observed, now or units * venue.pool.unit_rate_per_s, demand),
         _weights(venue, demand),
     )
+
+
+def _demand(observed: Observed, need: Need) -> float:
+    """Orders per second that quotas and weights are for."""
+    return observed.demand_per_s if need.work is None else max(observed.demand_per_s, median(need.work.demand))
 
 
 def _quotas(venue: Venue, observed: Observed, capacity_per_s: float, demand_per_s: float) -> tuple[TierSetting, ...]:

@@ -6,11 +6,13 @@ Decided here: the units of every setting, and which venues contradict themselves
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Literal
 
 from shaper.fees import FeeRules
 from shaper.forecast import Curve, Forecast, at_level, at_levels
+from shaper.intents import Intent
 from shaper.levers import Lever
 
 
@@ -47,6 +49,7 @@ class Tier:
     an order unserved after `deadline_s` expires. `floor_share` of the capacity is never taken from the tier,
     `demand_share` is its usual share of the orders (shares of all tiers sum to 1). Beyond its floor it gets at most
     `ceiling_share`. With an `exposure` the delay cost follows the volatility forecast, see `pricing.priced`.
+    `intent` limits where its orders go, and fees count `gas_sensitivity` times (1: as money), see `routes`.
     """
 
     name: str
@@ -58,6 +61,8 @@ class Tier:
     demand_share: float
     ceiling_share: float = 1.0
     exposure: Exposure | None = None
+    intent: Intent | None = None
+    gas_sensitivity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A settlement node: what it serves a second, its latency when idle (s), its fee (USD per order), whether it is up."""
+    """A settlement node: what it serves a second, its latency when idle (s), its fee (USD per order), whether it is up.
+
+    Its wait under load is that of M/G/1 with services of squared coefficient of variation `service_cv2`, or of a measured `curve`
+    of (share of capacity, seconds), which must rise ever faster. `markets` it reaches, for intents (none: any).
+    """
 
     name: str
     operator: str
@@ -118,6 +127,9 @@ class Node:
     latency_s: float
     fee_usd: float
     up: bool = True
+    service_cv2: float = 1.0
+    curve: tuple[tuple[float, float], ...] = ()
+    markets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +239,18 @@ def _tier_faults(tiers: tuple[Tier, ...]) -> Iterable[str]:
             yield f"tier {tier.name}: expected shares in 0..1, found {tier.floor_share} and {tier.demand_share}"
         if not tier.floor_share <= tier.ceiling_share <= 1:
             yield f"tier {tier.name}: expected a ceiling_share from its floor to 1, found {tier.ceiling_share}"
-        if tier.exposure is not None:
-            yield from _exposure_faults(tier.name, tier.exposure)
+        if not (math.isfinite(tier.gas_sensitivity) and tier.gas_sensitivity >= 0):
+            yield f"tier {tier.name}: expected a gas_sensitivity of 0 or more, found {tier.gas_sensitivity}"
+        yield from _exposure_faults(tier.name, tier.exposure)
     if tiers and not abs(sum(tier.demand_share for tier in tiers) - 1) < 1e-6:
         yield f"expected demand shares that sum to 1, found {sum(tier.demand_share for tier in tiers):.6g}"
     if not sum(tier.floor_share for tier in tiers) <= 1 + 1e-9:
         yield f"expected floor shares that sum to at most 1, found {sum(tier.floor_share for tier in tiers):.6g}"
 
 
-def _exposure_faults(name: str, exposure: Exposure) -> Iterable[str]:
+def _exposure_faults(name: str, exposure: Exposure | None) -> Iterable[str]:
+    if exposure is None:
+        return
     sizes = (exposure.notional_usd, exposure.gamma_usd, exposure.margin, exposure.half_spread, exposure.floor_usd_per_s)
     if not all(math.isfinite(size) and size >= 0 for size in sizes):
         yield f"tier {name}: expected an exposure of finite sizes of 0 or more, found {exposure}"
@@ -264,6 +279,18 @@ def _node_faults(nodes: tuple[Node, ...]) -> Iterable[str]:
             yield f"node {node.name}: expected a positive capacity_per_s, found {node.capacity_per_s}"
         if not all(math.isfinite(value) and value >= 0 for value in (node.latency_s, node.fee_usd)):
             yield f"node {node.name}: expected latency_s and fee_usd of 0 or more, found {node.latency_s}, {node.fee_usd}"
+        if not (math.isfinite(node.service_cv2) and node.service_cv2 >= 0):
+            yield f"node {node.name}: expected a service_cv2 of 0 or more, found {node.service_cv2}"
+        if not _rises_ever_faster(node.curve):
+            yield f"node {node.name}: expected a curve that rises ever faster, at shares in 0..1, found {node.curve}"
+
+
+def _rises_ever_faster(curve: tuple[tuple[float, float], ...]) -> bool:
+    ascending = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(curve))
+    if not (ascending and all(0 <= share <= 1 and 0 <= seconds < math.inf for share, seconds in curve)):
+        return False
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(curve)]
+    return all(a <= b + 1e-12 for a, b in pairwise(slopes))
 
 
 def _venue_faults(venue: Venue) -> Iterable[str]:
