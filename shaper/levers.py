@@ -7,7 +7,6 @@ does not flap: after it was moved one way it is not moved back before its cooldo
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import NormalDist
 from typing import Literal
 
@@ -128,9 +127,3 @@ def move(lever: Lever, setting: Setting, wanted: int, at_s: float) -> Setting:
     if direction != setting.direction and setting.direction != 0 and abs(aim - setting.units) <= lever.band:
         return setting
     return Setting(setting.lever, setting.units + change, at_s, direction)
-
-
-def reversals(settings: list[Setting]) -> list[float]:
-    """Seconds between moves in opposite directions, in their order: what flapping would be seen by."""
-    moves = [now for before, now in pairwise(settings) if now != before]
-    return [b.moved_at_s - a.moved_at_s for a, b in pairwise(moves) if a.direction != b.direction]

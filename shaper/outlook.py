@@ -187,7 +187,7 @@ def later(venue: Venue, forecast: Forecast, observed: Observed) -> tuple[Prospec
 
 def _spans(venue: Venue) -> tuple[float, ...]:
     """Lengths in seconds of the spans that are looked at: the delay in equal parts, then the review that an order of now serves."""
-    delay = venue.pool.actuation_delay_s
+    delay = venue.pool.planned_delay_s
     steps = min(STEPS, math.ceil(delay / venue.review_s))
     return (*(delay / steps for _ in range(steps)), venue.review_s)
 
@@ -198,7 +198,7 @@ def _queues(venue: Venue, tiers: tuple[Tier, ...], observed: Observed, curves: l
     paths = (tuple(waiting.get(tier.name, 0.0) for tier in tiers),) * len(LEVELS)
     history, since = [paths], 0.0
     for span, curve in zip(_spans(venue)[:-1], curves, strict=False):
-        ready = observed.ready_after(venue.pool.actuation_delay_s, since + span / 2)
+        ready = observed.ready_after(venue.pool.planned_delay_s, since + span / 2)
         capacity = ready * venue.pool.unit_rate_per_s
         if curve[-1] > capacity or any(paths[-1]):
             paths = tuple(

@@ -213,7 +213,7 @@ def _capacity_reason(venue: Venue, observed: Observed, need: Need, units: int) -
 def _why(venue: Venue, forecast: Forecast | None, need: Need, leash: Leash | None) -> str:
     if need.fallback is not None or forecast is None:
         return f"{'held' if need.stage == 'static' else 'by what is seen alone'}: {need.fallback}"
-    delay_s = venue.pool.actuation_delay_s
+    delay_s = venue.pool.planned_delay_s
     read = f"forecast of {forecast.origin} read {venue.lead_s:.0f} s ahead (delay {delay_s:.0f} s and one review)"
     if leash is not None:
         limits = f"{leash.least_units} to {leash.most_units} units about the reactive {leash.baseline_units}"

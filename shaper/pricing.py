@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import NormalDist
 
 from shaper.forecast import Forecast
-from shaper.venue import Exposure, Tier, Venue, urgency_usd_per_s
+from shaper.venue import Exposure, Tier, Venue
 
 NORMAL = NormalDist()
 
@@ -68,8 +68,3 @@ def _priced(tier: Tier, sigma: float) -> Tier:
         return tier
     cost = delay_usd_per_s(exposure, sigma, min(tier.deadline_s, exposure.typical_delay_s))
     return replace(tier, delay_cost_usd_per_s=min(max(cost, exposure.floor_usd_per_s), exposure.ceiling_usd_per_s))
-
-
-def order_of_service(tiers: tuple[Tier, ...], works: dict[str, float]) -> tuple[Tier, ...]:
-    """Tiers by generalised cμ: urgency over the work of an order (van Mieghem 1995); ties by name."""
-    return tuple(sorted(tiers, key=lambda tier: (-urgency_usd_per_s(tier) / works.get(tier.name, 1.0), tier.name)))

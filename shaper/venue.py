@@ -13,7 +13,7 @@ from typing import Literal
 from shaper.fees import FeeRules
 from shaper.forecast import Curve, Forecast, at_level, at_levels
 from shaper.intents import Intent
-from shaper.levers import Lever
+from shaper.levers import Delay, Lever
 
 
 class VenueError(ValueError):
@@ -50,6 +50,7 @@ class Tier:
     `demand_share` is its usual share of the orders (shares of all tiers sum to 1). Beyond its floor it gets at most
     `ceiling_share`. With an `exposure` the delay cost follows the volatility forecast, see `pricing.priced`.
     `intent` limits where its orders go, and fees count `gas_sensitivity` times (1: as money), see `routes`.
+    `work` is the capacity that one of its orders takes beside those of other tiers: it ranks tiers of one priority.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Tier:
     exposure: Exposure | None = None
     intent: Intent | None = None
     gas_sensitivity: float = 1.0
+    work: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Pool:
 
     A unit ordered now serves after `actuation_delay_s` and is paid from the order on; releasing works at once. Orders come
     in multiples of `step_units`, change the pool by at most `max_change_units` per review (None: no limit), and nothing is
-    released within `cooldown_s` of the last order.
+    released within `cooldown_s` of the last order. The delay is log-normal with that median and `delay_log_sd` (0: constant); plans
+    count with its quantile at `delay_level`.
     """
 
     name: str
@@ -83,6 +86,13 @@ class Pool:
     step_units: int = 1
     max_change_units: int | None = None
     cooldown_s: float = 0.0
+    delay_log_sd: float = 0.0
+    delay_level: float = 0.9
+
+    @property
+    def planned_delay_s(self) -> float:
+        """The delay that plans count with: its quantile at `delay_level`."""
+        return Delay(self.actuation_delay_s, self.delay_log_sd).at(self.delay_level)
 
     @property
     def capacity_cost_usd(self) -> float:
@@ -208,16 +218,16 @@ class Venue:
     @property
     def lead_s(self) -> float:
         """The lead at which capacity is planned: until an order of now works, and until the next one would."""
-        return self.pool.actuation_delay_s + self.review_s
+        return self.pool.planned_delay_s + self.review_s
 
     @property
     def by_priority(self) -> tuple[Tier, ...]:
         """Tiers in the order of service: priority class first, then the generalised cμ index, then the name.
 
-        The index is what one more second of waiting costs at the worst: delay cost plus the reject cost spread over the
-        deadline (van Mieghem 1995, with a deadline as a steep end of the delay cost).
+        The index is what one more second of waiting costs at the worst, over the work of an order: delay cost plus the reject
+        cost spread over the deadline (van Mieghem 1995, with a deadline as a steep end of the delay cost).
         """
-        return tuple(sorted(self.tiers, key=lambda t: (t.priority, -urgency_usd_per_s(t), t.name)))
+        return tuple(sorted(self.tiers, key=lambda t: (t.priority, -urgency_usd_per_s(t) / t.work, t.name)))
 
 
 def urgency_usd_per_s(tier: Tier) -> float:
@@ -239,8 +249,8 @@ def _tier_faults(tiers: tuple[Tier, ...]) -> Iterable[str]:
             yield f"tier {tier.name}: expected shares in 0..1, found {tier.floor_share} and {tier.demand_share}"
         if not tier.floor_share <= tier.ceiling_share <= 1:
             yield f"tier {tier.name}: expected a ceiling_share from its floor to 1, found {tier.ceiling_share}"
-        if not (math.isfinite(tier.gas_sensitivity) and tier.gas_sensitivity >= 0):
-            yield f"tier {tier.name}: expected a gas_sensitivity of 0 or more, found {tier.gas_sensitivity}"
+        if not (0 <= tier.gas_sensitivity < math.inf and 0 < tier.work < math.inf):
+            yield f"tier {tier.name}: expected a gas_sensitivity of 0 or more and positive work, found {tier}"
         yield from _exposure_faults(tier.name, tier.exposure)
     if tiers and not abs(sum(tier.demand_share for tier in tiers) - 1) < 1e-6:
         yield f"expected demand shares that sum to 1, found {sum(tier.demand_share for tier in tiers):.6g}"
@@ -266,6 +276,8 @@ def _pool_faults(pool: Pool) -> Iterable[str]:
     waits = (pool.actuation_delay_s, pool.cooldown_s, pool.cost_usd_per_unit_s)
     if not all(math.isfinite(value) and value >= 0 for value in waits):
         yield f"pool {pool.name}: expected delay, cooldown and cost of 0 or more, found {waits}"
+    if not (0 <= pool.delay_log_sd < math.inf and 0 < pool.delay_level < 1):
+        yield f"pool {pool.name}: expected delay_log_sd of 0 or more and delay_level in (0, 1), found {pool}"
     if pool.step_units < 1 or (pool.max_change_units is not None and pool.max_change_units < pool.step_units):
         yield f"pool {pool.name}: expected 1 <= step_units <= max_change_units, found {pool.step_units}, {pool.max_change_units}"
 

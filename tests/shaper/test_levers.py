@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -7,12 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shaper.erlang import erlang_b
-from shaper.levers import Delay, Lever, LeverError, Setting, fitted_delay, move, reversals
+from shaper.levers import Delay, Lever, LeverError, Setting, fitted_delay, move
 from shaper.observed import Observed
 from shaper.plan import plan
 from tests.shaper.ventures import forecast, venue
 
 LANES = Lever("lanes", "nonce-lanes", Delay(20.0, 0.5), 0.001, 2, 200, 2, 20, 60.0, 4, held_s=12.0)
+
+
+def reversals(settings: list[Setting]) -> list[float]:
+    """Seconds between moves in opposite directions."""
+    moves = [now for before, now in pairwise(settings) if now != before]
+    return [b.moved_at_s - a.moved_at_s for a, b in pairwise(moves) if a.direction != b.direction]
 
 
 def test_a_delay_is_read_at_its_quantile_and_a_lever_a_review_beyond_it() -> None:

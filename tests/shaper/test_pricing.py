@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 from shaper.forecast import Forecast
 from shaper.observed import Observed
 from shaper.plan import plan
-from shaper.pricing import delay_usd_per_s, excess, order_of_service, priced, sigma_ahead
+from shaper.pricing import delay_usd_per_s, excess, priced, sigma_ahead
 from shaper.tiers import PARTS, knapsack, share_capacity
 from shaper.venue import Exposure, VenueError
 from tests.shaper.ventures import BULK, CRITICAL, MAKER, forecast, venue
@@ -95,9 +95,10 @@ def test_a_plan_for_a_violent_market_holds_more_than_one_for_a_calm_one() -> Non
 
 
 def test_the_most_urgent_per_unit_of_work_is_served_first() -> None:
-    tiers = (MAKER, BULK, CRITICAL)
-    assert [tier.name for tier in order_of_service(tiers, {})] == ["critical", "maker", "bulk"]
-    assert [tier.name for tier in order_of_service(tiers, {"critical": 100.0})] == ["maker", "critical", "bulk"]
+    like = tuple(replace(tier, priority=0) for tier in (MAKER, BULK, CRITICAL))
+    large = (*like[:2], replace(like[2], work=100.0))
+    assert [tier.name for tier in replace(venue(), tiers=like).by_priority] == ["critical", "maker", "bulk"]
+    assert [tier.name for tier in replace(venue(), tiers=large).by_priority] == ["maker", "critical", "bulk"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), min_size=1, max_size=6), st.floats(0, 10))
