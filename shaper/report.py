@@ -38,7 +38,7 @@ def dispersion(groups: tuple[str, ...], shares: tuple[float, ...]) -> Dispersion
     if not sum(shares) > 0:
         return None
     parts = [value / sum(shares) for value in total.values()]
-    entropy = -sum(part * math.log(part) for part in parts if part > 0)
+    entropy = sum(-part * math.log(part) for part in parts if 0 < part < 1)
     even = math.log(len(parts)) if len(parts) > 1 else 1.0
     return Dispersion(max(parts), sum(part * part for part in parts), entropy / even)
 
