@@ -45,12 +45,13 @@ class Work:
     """What must be served in a span whose middle is `lead_s` from now.
 
     `rates[k][i]` is the rate (orders/s) of the tiers up to the k-th by priority together, queues to be cleared within a
-    review included, at level `LEVELS[i]`; `demand[i]` is the demand alone.
+    review included, at level `LEVELS[i]`; `demand[i]` is the demand alone, without the orders of expected liquidations.
     """
 
     lead_s: float
     demand: Curve
     rates: tuple[Curve, ...]
+    liquidations_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def work(venue: Venue, prospect: Prospect) -> Work:
             rates.append(tuple(rate * share for rate in demand))
     if prospect.liquidations_per_s > 0:  # of the first tier, so that every sum of tiers holds them
         rates = [tuple(rate + prospect.liquidations_per_s for rate in curve) for curve in rates]
-    return Work(prospect.lead_s, demand, tuple(rates))
+    return Work(prospect.lead_s, demand, tuple(rates), prospect.liquidations_per_s)
 
 
 def later(venue: Venue, forecast: Forecast, observed: Observed) -> tuple[Prospect, ...]:

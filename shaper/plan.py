@@ -207,6 +207,8 @@ def _capacity_reason(venue: Venue, observed: Observed, need: Need, units: int) -
     demand = need.work.demand
     expected = f"demand due in {need.work.lead_s:.0f} s: median {median(demand):.0f}/s, 95 % {demand[9]:.0f}/s"
     held = f"; kept for the demand of the next {need.held_for_s:.0f} s" if need.held_for_s < need.work.lead_s else ""
+    if need.work.liquidations_per_s > 0:
+        expected = f"{expected}, and {need.work.liquidations_per_s:.1f}/s of liquidations"
     return f"{units} units: newsvendor on {expected}, {observed.queued_orders:.0f} queued now{held}{limited}"
 
 

@@ -11,6 +11,7 @@ from shaper.capacity import wanted_units
 from shaper.liquidation import Position, PositionError, first_passage, orders_by, orders_per_s
 from shaper.observed import Observed
 from shaper.outlook import outlook, work
+from shaper.plan import plan
 from tests.shaper.test_pricing import with_volatility
 from tests.shaper.ventures import forecast, venue
 
@@ -73,6 +74,7 @@ def test_positions_near_liquidation_add_to_the_first_tier_and_want_more_units() 
     rate = orders_per_s(near.positions, CALM, 10.0, 60.0, 75.0)
     assert np.subtract(added.rates, plain.rates) == pytest.approx(rate)
     assert wanted_units(of, CALM, near).units >= wanted_units(of, CALM, seen).units + int(rate / 5) - 1
+    assert f"{rate:.1f}/s of liquidations" in plan(of, CALM, near).capacity[0].reason
     assert wanted_units(of, forecast(), near) == wanted_units(of, forecast(), seen)
 
 
