@@ -66,12 +66,13 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Online(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How quantiles go on being calibrated in use, by a graph that carries its own memory (`data.online` has its layout).
 
-    Each level of each horizon is moved up by rate x level widths of its outermost band when the truth comes in above it, and
-    down by rate x (1 - level) when not, at most `bound` widths from where the offline calibration put it; `rates` has one
-    value a target, and a lasting fault is half made up for after `half_life_ticks`. Where errors have lately (half-life
-    `recent_ticks`, which is that of the rolling coverage too) been more than `tolerance` times as large as usual (half-life
-    `usual_ticks`), or as small, the bands are stretched by what is beyond the tolerance, at most `stretch` times.
-    `window` are the issue times that chose the rates.
+    Levels that mirror each other are a band: both of its sides move outwards by rate / 2 x the coverage that it should have,
+    in widths of the outermost band, when the truth comes in outside, and inwards by rate / 2 x the rest when not; levels
+    without a mirror move on their own, by rate x level and rate x (1 - level). None moves more than `bound` widths from where
+    the offline calibration put it; `rates` has one value a target, and a lasting fault is half made up for after
+    `half_life_ticks`. Where errors have lately (half-life `recent_ticks`, which is that of the rolling coverage too) been more
+    than `tolerance` times as large as usual (half-life `usual_ticks`), or as small, the bands are stretched by what is beyond
+    the tolerance, at most `stretch` times. `window` are the issue times that chose the rates.
     """
 
     rates: tuple[float, ...]
@@ -79,7 +80,7 @@ class Online(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recent_ticks: int
     usual_ticks: int
     bound: float = 2.0
-    tolerance: float = 1.25
+    tolerance: float = 1.5
     stretch: float = 3.0
     window: Window | None = None
 

@@ -1,15 +1,12 @@
 """Calibration that goes on in use, tick by tick: the arithmetic of the graph's last stage, in numpy.
 
-Decided here: how quantiles learn from what came true. Each level of each horizon and target is tracked on its own: a truth at
-or below the quantile moves it down by rate x (1 - level), one above it moves it up by rate x level, in widths of the
-forecast's outermost band, so that in the long run it holds as often as it says whatever happens (quantile tracking: the P of
-conformal PID control, Angelopoulos, Candès & Tibshirani 2023, eq. 4; the step of Gibbs & Candès 2021, taken on the quantile
-and not on its level). Misses of a 5-95 % band are rare, so this takes days after a shift of regime. How large errors are shows
-within hours: where they have lately been beyond what is usual by more than chance explains, bands stretch at once.
-`training.stage` repeats it in ONNX, operation by operation in float32, so that both give the same bits.
-
-Over a history the memory begins anew at fixed times, 14 to 21 days of 5-minute ticks before a forecast, so that no forecast
-depends on which period was asked for.
+Decided here: how bands learn from what came true. The sides of each band move apart when the truth was outside and together
+when not, in widths of the forecast's outermost band, so that in the long run the band holds as often as it says whatever
+happens (the P of conformal PID control, Angelopoulos, Candès & Tibshirani 2023, eq. 4; the step of Gibbs & Candès 2021, taken
+on the quantile and not on its level). Where a band lies is left to the model: errors of forecasts that overlap go together
+for hours, and each level tracked on its own takes that for a bias. Misses of a 5-95 % band are rare, so this takes days after
+a shift of regime. How large errors are shows within hours: where they have lately been far beyond what is usual, bands
+stretch at once. `training.stage` repeats it in ONNX, operation by operation in float32, so that both give the same bits.
 """
 
 from collections.abc import Sequence
@@ -42,6 +39,7 @@ class Tracking:
     foot: np.float32  # of the climb beyond the tolerance
     most: np.float32
     least: np.float32
+    mirrored: bool
 
     @staticmethod
     def of(contract: Contract) -> "Tracking":
@@ -64,6 +62,7 @@ class Tracking:
             foot=np.float32(2 * online.tolerance - 1),
             most=np.float32(online.stretch),
             least=np.float32(1 / online.stretch),
+            mirrored=bool(np.allclose(np.add(levels, levels[::-1]), 1)),
         )
 
     def follow(
@@ -105,6 +104,8 @@ class Tracking:
     def shifted(self, shift: Array, came: Array, due: Array, counted: Array) -> Array:
         """Shifts that have learnt from the quantiles `due` (batch, horizon, target, level) and what `came` instead."""
         missed = self.level - (came <= due).astype(np.float32)
+        if self.mirrored:
+            missed = (missed - missed[..., ::-1]) * np.float32(0.5)
         moved: Array = np.clip(shift + self.rate * missed * counted, -self.bound, self.bound)
         return moved
 

@@ -184,6 +184,9 @@ def shifted(stage: Stage, constants: Tracking, shift: str, seen: tuple[str, str,
     """`Tracking.shifted`; `seen` are what came, the quantiles due, and whether they count."""
     came, due, counted = seen
     missed = stage.add("Sub", constants.level, stage.number(stage.add("LessOrEqual", came, due)))
+    if constants.mirrored:
+        against = stage.add("Gather", missed, whole(np.arange(len(constants.level))[::-1]), axis=3)
+        missed = stage.add("Mul", stage.add("Sub", missed, against), np.float32(0.5))
     step = stage.add("Mul", stage.add("Mul", constants.rate, missed), counted)
     return stage.clipped(stage.add("Add", shift, step), -constants.bound, constants.bound)
 
