@@ -307,6 +307,11 @@ class Table:
         return self.order if "no_duplicates" in self.schema.__dict__ else ()
 
     @property
+    def group(self) -> str | None:
+        """The column within whose values rows are in the order of time; None where all rows are."""
+        return next((name for name in ("chain", "symbol", "node", "tier") if name in self.order), None)
+
+    @property
     def dtypes(self) -> dict[str, pl.DataType]:
         """Type by column, in canonical order."""
         return {name: column.dtype for name, column in self.schema.columns().items()}
