@@ -40,7 +40,7 @@ def pull(*words: str) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_two_pulls_from_an_empty_folder_make_a_history_that_a_model_is_trained_on(
     sources: Server, frames: dict[str, pl.DataFrame], tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
-"""Fit, validate or test a model on recorded history; `boost` fits gradient boosting."""
+"""Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `features` reports on features."""
 
-DESCRIPTION = "Fit, validate or test a model on recorded history; `boost` fits gradient boosting."
+DESCRIPTION = (
+    "Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `features` reports on features."
+)
 EXAMPLE = (
     "example: shaper train fit --config training/configs/panel-tcn.yaml --data.history history --data.split.until 2024-02-01;"
     " continue with --ckpt_path last; show all settings with --print_config;"
@@ -16,6 +18,10 @@ def main(argv: list[str]) -> int:
 
         tell(*boost(argv[1:]))
         return 0
+    if argv[:1] == ["features"]:
+        from training.commands import features
+
+        return features.main(argv[1:])
     from training.cli import ForecastCLI
 
     cli = ForecastCLI(argv, {"description": DESCRIPTION, "epilog": EXAMPLE})
