@@ -96,7 +96,7 @@ def matched(row: int, calm: Mask, day: int) -> Places:
     """Calm rows at the same time of day, drawn from the days around an onset; with repetition where they are few."""
     near = row + day * np.array([step for step in range(-NEAR_DAYS, NEAR_DAYS + 1) if step])
     near = near[(near >= 0) & (near < len(calm))]
-    near = near[calm[near]]
+    near = np.asarray(near[calm[near]], np.int64)
     if not len(near):
         return near
     chosen = np.random.default_rng((0, row)).choice(near, CONTROLS, replace=len(near) < CONTROLS)
