@@ -46,7 +46,9 @@ def write(found: "Study", folder: Path) -> None:
     write_page(content, folder / "report.html")
     drawings = [figure.svg for section in content.sections for figure in section.figures]
     for number, svg in enumerate(drawings, 1):
-        (folder / f"drawing-{number}.svg").write_text(svg, "utf-8")
+        partial = folder / f".drawing-{number}.svg"
+        partial.write_text(svg, "utf-8")
+        partial.replace(folder / f"drawing-{number}.svg")
 
 
 def show(found: "Study", folder: Path) -> None:
