@@ -14,11 +14,12 @@ import polars as pl
 
 from data.errors import DataError
 from data.gaps import arrival_notes, bar_notes, block_notes, count_notes, pause_notes
-from data.history import Source, canonical_scan, found, load
+from data.history import found
 from data.lake.coverage import Lane, table_lanes
+from data.lake.pieces import LIMIT, Piece, pieces
 from data.lake.review import Said, review_folder, review_rows
-from data.schemas import TABLES
-from data.validation import faults
+from data.schemas import TABLES, Table
+from data.validation import Fault, faults
 
 Notes = Callable[[pl.DataFrame], list[str]]
 
@@ -103,18 +104,64 @@ def lanes(reports: Sequence[TableReport], paths: Mapping[str, Path]) -> Iterator
             yield from table_lanes(TABLES[report.name], paths[report.name])
 
 
-def inspect_table(name: str, path: Path) -> TableReport:
-    """Look at one table."""
+def inspect_table(name: str, path: Path, limit: int = LIMIT) -> TableReport:
+    """Look at one table, `limit` rows at a time."""
     table = TABLES[name]
     try:
-        rows = load(Source(table, canonical_scan(path, name), path.is_dir()), str(path))
+        seen = [look(table, piece) for piece in pieces(table, path, limit)]
     except DataError as error:
         return TableReport(name, 0, None, None, (), (str(error),))
-    broken = tuple(f"{f.rows} rows break: {f.expected}; first, {f.found}" for f in faults(rows, table))
-    first, last = rows.select(first=pl.col("ts").min(), last=pl.col("ts").max()).row(0)
-    if rows.is_empty():
+    rows = sum(one.rows for one in seen)
+    ends = [end for one in seen for end in (one.first, one.last) if end is not None]
+    broken = tuple(f"{f.rows} rows break: {f.expected}; first, {f.found}" for f in joined(seen))
+    if not rows:
         return TableReport(name, 0, None, None, ("no rows",), broken)
     # Gaps mean something only between rows that are in order and unique.
-    notes = () if broken or name not in NOTES else tuple(NOTES[name](rows))
-    said = Said() if broken else review_rows(name, rows)
-    return TableReport(name, rows.height, first, last, notes + said.notes, broken + said.faults)
+    notes, faulty = ((), ()) if broken else (told(seen, "notes"), told(seen, "faults"))
+    return TableReport(name, rows, min(ends), max(ends), notes, broken + faulty)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one piece of a table shows: its own rows, their ends, broken rules, and sentences that hold if there are none."""
+
+    rows: int
+    first: datetime | None
+    last: datetime | None
+    broken: tuple[Fault, ...]
+    said: Said
+
+
+def look(table: Table, piece: Piece) -> Seen:
+    """Look at one piece; a fault of its seam was told of the piece before."""
+    before = {fault.expected: fault.rows for fault in faults(piece.rows.head(piece.seam), table)}
+    found = [replace(f, rows=f.rows - before.get(f.expected, 0)) for f in faults(piece.rows, table, piece.start)]
+    broken = tuple(fault for fault in found if fault.rows)
+    first, last = piece.own.select(first=pl.col("ts").min(), last=pl.col("ts").max()).row(0)
+    said = Said()
+    if not broken and piece.own.height:
+        said = review_rows(table.name, piece.rows)
+        said = Said((*(NOTES[table.name](piece.rows) if table.name in NOTES else ()), *said.notes), said.faults)
+    return Seen(piece.own.height, first, last, broken, said)
+
+
+def joined(seen: Sequence[Seen]) -> list[Fault]:
+    """The broken rules of all pieces: the first row of each, and all rows."""
+    found: dict[str, Fault] = {}
+    for fault in (fault for one in seen for fault in one.broken):
+        known = found.get(fault.expected)
+        found[fault.expected] = replace(known, rows=known.rows + fault.rows) if known else fault
+    return list(found.values())
+
+
+def told(seen: Sequence[Seen], kind: str) -> tuple[str, ...]:
+    """Sentences about all pieces: once what is said of each, with its time what is said of some."""
+    every = [getattr(one.said, kind) for one in seen]
+    everywhere = [text for text in every[0] if all(text in texts for texts in every)]
+    some = [
+        f"{one.first:%Y-%m-%d %H:%M} to {one.last:%Y-%m-%d %H:%M}: {text}"
+        for one, texts in zip(seen, every, strict=True)
+        for text in texts
+        if text not in everywhere
+    ]
+    return (*everywhere, *some)

@@ -7,9 +7,13 @@ null is "unknown" and is never read as 0. Rules hold row by row; they are the fa
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import dataframely as dy
 import polars as pl
+
+if TYPE_CHECKING:
+    from dataframely._rule import RuleFactory
 
 
 def time(unit: str = "ms") -> dy.Datetime:
@@ -33,6 +37,16 @@ def step(column: str, group: str | None = None) -> pl.Expr:
     return change.over(group) if group else change
 
 
+def ascending(column: str, group: str | None = None) -> "RuleFactory":
+    """The rule that rows ascend by a column, within each group."""
+    return dy.rule()(lambda _: step(column, group).fill_null(0) >= 0)
+
+
+def distinct(column: str, group: str | None = None) -> "RuleFactory":
+    """The rule that there is one row a value of a column that ascends, within each group."""
+    return dy.rule()(lambda _: step(column, group).fill_null(1) != 0)
+
+
 class Blocks(dy.Schema):
     """Blocks of a chain: `base_fee_wei` wei per gas; `gas_used` and `gas_limit` gas. Known at `ts`.
 
@@ -51,23 +65,12 @@ class Blocks(dy.Schema):
     tip_p50_gwei = dy.Float64(nullable=True, min=0.0)
     tip_p90_gwei = dy.Float64(nullable=True, min=0.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805 - dataframely hands over the class
-        """Numbers ascend within a chain."""
-        return step("number", "chain").fill_null(1) >= 0
+    rows_in_order = ascending("number", "chain")
+    no_duplicates = distinct("number", "chain")
+    time_goes_forward = ascending("ts", "chain")
 
     @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One row a number."""
-        return step("number", "chain").fill_null(1) != 0
-
-    @dy.rule()
-    def time_goes_forward(cls) -> pl.Expr:  # noqa: N805
-        """A later block is not earlier in time."""
-        return step("ts", "chain").fill_null(0) >= 0
-
-    @dy.rule()
-    def gas_fits_the_block(cls) -> pl.Expr:  # noqa: N805
+    def gas_fits_the_block(cls) -> pl.Expr:  # noqa: N805 - dataframely hands over the class
         """Gas used is at most twice the limit (recorded blocks exceed it by a hair where the limit changed)."""
         return pl.col("gas_used") <= 2 * pl.col("gas_limit")
 
@@ -85,15 +88,8 @@ class Bars(dy.Schema):
     volume = dy.Float64(nullable=False, min=0.0, max=1e12)
     trades = dy.Int64(nullable=True, min=0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Open times ascend within a symbol."""
-        return step("ts", "symbol").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One bar a symbol and open time."""
-        return step("ts", "symbol").fill_null(1) != 0
+    rows_in_order = ascending("ts", "symbol")
+    no_duplicates = distinct("ts", "symbol")
 
     @dy.rule()
     def prices_within_low_and_high(cls) -> pl.Expr:  # noqa: N805
@@ -114,15 +110,8 @@ class Funding(dy.Schema):
     ts = time()
     rate = dy.Float64(nullable=False, min=-1.0, max=1.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a symbol."""
-        return step("ts", "symbol").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One payment a symbol and time."""
-        return step("ts", "symbol").fill_null(1) != 0
+    rows_in_order = ascending("ts", "symbol")
+    no_duplicates = distinct("ts", "symbol")
 
 
 class Mempool(dy.Schema):
@@ -152,15 +141,8 @@ class Mempool(dy.Schema):
     inclusion_p50_s = dy.Float64(nullable=True, min=0.0)
     inclusion_p90_s = dy.Float64(nullable=True, min=0.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a chain."""
-        return step("ts", "chain").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One row a chain and time."""
-        return step("ts", "chain").fill_null(1) != 0
+    rows_in_order = ascending("ts", "chain")
+    no_duplicates = distinct("ts", "chain")
 
 
 class Arrivals(dy.Schema):
@@ -170,10 +152,7 @@ class Arrivals(dy.Schema):
     tier = dy.String(nullable=True)
     work = amount(least=0.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend."""
-        return step("ts").fill_null(0) >= 0
+    rows_in_order = ascending("ts")
 
 
 class RequestCounts(dy.Schema):
@@ -183,15 +162,8 @@ class RequestCounts(dy.Schema):
     count = dy.Int64(nullable=False, min=0)
     tier = dy.String(nullable=True)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a tier."""
-        return step("ts", "tier").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One row a tier and second."""
-        return step("ts", "tier").fill_null(1) != 0
+    rows_in_order = ascending("ts", "tier")
+    no_duplicates = distinct("ts", "tier")
 
     @dy.rule()
     def whole_seconds(cls) -> pl.Expr:  # noqa: N805
@@ -206,10 +178,7 @@ class Liquidations(dy.Schema):
     symbol = dy.String(nullable=False)
     notional_usd = amount(least=0.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a symbol."""
-        return step("ts", "symbol").fill_null(0) >= 0
+    rows_in_order = ascending("ts", "symbol")
 
 
 class OpenInterest(dy.Schema):
@@ -220,15 +189,8 @@ class OpenInterest(dy.Schema):
     contracts = amount(least=0.0)
     notional_usd = dy.Float64(nullable=True, min=0.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a symbol."""
-        return step("ts", "symbol").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One row a symbol and time."""
-        return step("ts", "symbol").fill_null(1) != 0
+    rows_in_order = ascending("ts", "symbol")
+    no_duplicates = distinct("ts", "symbol")
 
 
 class Instruments(dy.Schema):
@@ -242,15 +204,8 @@ class Instruments(dy.Schema):
     is_call = dy.Int64(nullable=True, min=0, max=1)
     contract_size = amount(above=0.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a symbol."""
-        return step("ts", "symbol").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One row a symbol and time of listing."""
-        return step("ts", "symbol").fill_null(1) != 0
+    rows_in_order = ascending("ts", "symbol")
+    no_duplicates = distinct("ts", "symbol")
 
 
 class Chains(dy.Schema):
@@ -267,15 +222,8 @@ class Chains(dy.Schema):
     denominator = dy.Int64(nullable=True, min=1)
     agreement = dy.Float64(nullable=True, min=0.0, max=1.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a chain."""
-        return step("ts", "chain").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One row a chain and time."""
-        return step("ts", "chain").fill_null(1) != 0
+    rows_in_order = ascending("ts", "chain")
+    no_duplicates = distinct("ts", "chain")
 
 
 class Positions(dy.Schema):
@@ -292,10 +240,7 @@ class Positions(dy.Schema):
     entry_price = amount(above=0.0)
     liquidation_price = amount(above=0.0)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a symbol."""
-        return step("ts", "symbol").fill_null(0) >= 0
+    rows_in_order = ascending("ts", "symbol")
 
     @dy.rule()
     def no_duplicates(cls) -> pl.Expr:  # noqa: N805
@@ -324,15 +269,8 @@ class Nodes(dy.Schema):
     fee_usd = amount(least=0.0)
     up = dy.Int64(nullable=False, min=0, max=1)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend within a node."""
-        return step("ts", "node").fill_null(1) >= 0
-
-    @dy.rule()
-    def no_duplicates(cls) -> pl.Expr:  # noqa: N805
-        """One row a node and time."""
-        return step("ts", "node").fill_null(1) != 0
+    rows_in_order = ascending("ts", "node")
+    no_duplicates = distinct("ts", "node")
 
 
 class Orders(dy.Schema):
@@ -350,10 +288,7 @@ class Orders(dy.Schema):
     delta_usd = dy.Float64(nullable=True)
     gamma_usd = dy.Float64(nullable=True)
 
-    @dy.rule()
-    def rows_in_order(cls) -> pl.Expr:  # noqa: N805
-        """Times ascend."""
-        return step("ts").fill_null(0) >= 0
+    rows_in_order = ascending("ts")
 
 
 @dataclass(frozen=True)
@@ -370,6 +305,11 @@ class Table:
     def key(self) -> tuple[str, ...]:
         """Columns that tell two rows apart; empty where equal rows may both be true."""
         return self.order if "no_duplicates" in self.schema.__dict__ else ()
+
+    @property
+    def group(self) -> str | None:
+        """The column within whose values rows are in the order of time; None where all rows are."""
+        return next((name for name in ("chain", "symbol", "node", "tier") if name in self.order), None)
 
     @property
     def dtypes(self) -> dict[str, pl.DataType]:

@@ -10,6 +10,7 @@ import polars as pl
 from data.errors import DataError
 from data.schemas import Table
 
+ROW = "_row"
 REMEDY = "see all faults with `shaper data check DIR`"
 WORDING = {
     "nullability": "a value in every row",
@@ -107,24 +108,27 @@ def require_aware(found: pl.DataType, where: str) -> None:
         )
 
 
-def faults(frame: pl.DataFrame, table: Table) -> tuple[Fault, ...]:
-    """Every broken rule of a canonical frame: the rows that break one first come first, rules of one column before others."""
+def faults(frame: pl.DataFrame, table: Table, first: int = 0) -> tuple[Fault, ...]:
+    """Every broken rule of a canonical frame: the rows that break one first come first, rules of one column before others.
+
+    `first` is the number of the frame's first row, where it is part of a table.
+    """
     if table.schema.is_valid(frame):
         return ()
     failure = table.schema.filter(frame).failure
-    details = failure.details()
+    details, numbered = failure.details(), frame.with_columns(pl.int_range(first, first + frame.height).alias(ROW))
     broken = [
-        fault(frame, table, rule, details.filter(pl.col(rule) == "invalid").select(frame.columns))
+        fault(numbered, table, rule, details.filter(pl.col(rule) == "invalid").select(frame.columns))
         for rule in sorted(failure.counts(), key=lambda rule: "|" not in rule)
     ]
     return tuple(sorted(broken, key=lambda found: found.first_row))
 
 
-def fault(frame: pl.DataFrame, table: Table, rule: str, rows: pl.DataFrame) -> Fault:
-    """One broken rule, in words; `rows` are those that break it."""
+def fault(numbered: pl.DataFrame, table: Table, rule: str, rows: pl.DataFrame) -> Fault:
+    """One broken rule, in words; `rows` are those that break it, among the numbered ones."""
     column, _, kind = rule.rpartition("|")
     first = rows.head(1)
-    place = frame.with_row_index("row").join(first, on=frame.columns, how="semi", nulls_equal=True)["row"]
+    place = numbered.join(first, on=rows.columns, how="semi", nulls_equal=True)[ROW]
     # Of two equal rows it is the second that breaks an order.
     row = int(place[-1] if rule == "no_duplicates" else place[0])
     names = [column] if column else []

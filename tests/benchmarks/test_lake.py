@@ -30,6 +30,15 @@ done = bring_in(Path(sys.argv[3]), read(Path(sys.argv[1]), Options(mapping=Path(
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"rows": done["blocks"].new, "peak_mb": peak, "seconds": time.perf_counter() - began}))
 """
+CHECK = """
+import json, resource, sys, time
+from pathlib import Path
+from data.check import inspect
+began = time.perf_counter()
+(table,) = inspect(Path(sys.argv[1])).tables
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"rows": table.rows, "faults": len(table.faults), "peak_mb": peak, "seconds": time.perf_counter() - began}))
+"""
 MAPPING = """
 table = "blocks"
 columns = {number = "height", ts = "time", base_fee_wei = "fee", gas_used = "used"}
@@ -42,18 +51,27 @@ def brought_in(folder: Path, rows: int) -> dict[str, float]:
     source, lake = folder / f"{rows}.parquet", folder / f"lake-{rows}"
     (folder / "map.toml").write_text(MAPPING)
     subprocess.run([sys.executable, "-c", WRITE, str(source), str(rows)], check=True)
-    command = [sys.executable, "-c", IMPORT, str(source), str(folder / "map.toml"), str(lake)]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True)
-    measured: dict[str, float] = json.loads(shown.stdout)
-    return measured
+    return measured(IMPORT, str(source), str(folder / "map.toml"), str(lake))
+
+
+def measured(program: str, *words: str) -> dict[str, float]:
+    """What a program in a process of its own says about itself."""
+    shown = subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, text=True)
+    said: dict[str, float] = json.loads(shown.stdout)
+    return said
 
 
 @pytest.mark.benchmark
+@pytest.mark.timeout(900)
 def test_peak_memory_stays_flat_while_rows_grow_tenfold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    few, many = brought_in(tmp_path, 2_000_000), brought_in(tmp_path, 20_000_000)
+    sizes = (2_000_000, 20_000_000)
+    grown = [brought_in(tmp_path, rows) for rows in sizes]
+    checked = [measured(CHECK, str(tmp_path / f"lake-{rows}")) for rows in sizes]
     with capsys.disabled():
-        for one in (few, many):
-            rate = one["rows"] / one["seconds"]
-            print(f"\n{one['rows']:>12,.0f} rows: peak {one['peak_mb']:.0f} MB, {rate:,.0f} rows/s")
-    assert (few["rows"], many["rows"]) == (2_000_000, 20_000_000)
-    assert many["peak_mb"] < 1.4 * few["peak_mb"]
+        for doing, pair in (("append", grown), ("check", checked)):
+            for one in pair:
+                rate = one["rows"] / one["seconds"]
+                print(f"\n{doing:>7} {one['rows']:>12,.0f} rows: peak {one['peak_mb']:.0f} MB, {rate:,.0f} rows/s")
+    for few, many in (grown, checked):
+        assert (few["rows"], many["rows"]) == sizes
+        assert many["peak_mb"] < 1.4 * few["peak_mb"]

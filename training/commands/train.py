@@ -1,6 +1,11 @@
-"""Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `combine` several models as one."""
+"""Fit, validate or test a model on recorded history: `boost` fits trees, `combine` several models, `features` explains them."""
 
-DESCRIPTION = "Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `combine` several models as one."
+from collections.abc import Callable
+
+DESCRIPTION = (
+    "Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `combine` several models as one,"
+    " `features` reports on features."
+)
 EXAMPLE = (
     "example: shaper train fit --config training/configs/panel-tcn.yaml --data.history history --data.split.until 2024-02-01;"
     " continue with --ckpt_path last; show all settings with --print_config;"
@@ -10,18 +15,9 @@ EXAMPLE = (
 
 def main(argv: list[str]) -> int:
     """Run `shaper train`; returns the exit status."""
-    if argv[:1] == ["boost"]:
-        from training.boost import boost
-        from training.summary import tell
-
-        tell(*boost(argv[1:]))
-        return 0
-    if argv[:1] == ["combine"]:
-        from training.combine import combine
-        from training.summary import tell
-
-        tell(*combine(argv[1:]))
-        return 0
+    others: dict[str, Callable[[list[str]], int]] = {"boost": boosted, "combine": combined, "features": explained}
+    if argv and argv[0] in others:
+        return others[argv[0]](argv[1:])
     from training.cli import ForecastCLI
 
     cli = ForecastCLI(argv, {"description": DESCRIPTION, "epilog": EXAMPLE})
@@ -30,3 +26,28 @@ def main(argv: list[str]) -> int:
 
         tell(cli.result, cli.run_settings)
     return 0
+
+
+def boosted(argv: list[str]) -> int:
+    """Fit gradient boosting."""
+    from training.boost import boost
+    from training.summary import tell
+
+    tell(*boost(argv))
+    return 0
+
+
+def combined(argv: list[str]) -> int:
+    """Fit several models as one."""
+    from training.combine import combine
+    from training.summary import tell
+
+    tell(*combine(argv))
+    return 0
+
+
+def explained(argv: list[str]) -> int:
+    """Report on features."""
+    from training.commands import features
+
+    return features.main(argv)

@@ -12,7 +12,7 @@ START_S = 1_704_067_200
 
 @dataclass
 class Node:
-    """Blocks 0..length-1, one every `block_s` seconds; `most` is how many blocks an eth_feeHistory answer holds."""
+    """Blocks 0..length-1, one every `block_s` seconds unless they are given; an eth_feeHistory answer holds `most`."""
 
     length: int = 400
     chain_id: int = 1
@@ -29,7 +29,7 @@ class Node:
 
     def __post_init__(self) -> None:
         base, limit = 20_000_000_000, 30_000_000
-        for number in range(self.length):
+        for number in range(len(self.blocks), self.length):
             used = (number * 7_919_003) % limit
             one = Header(
                 number, START_S + number * self.block_s, base, used, limit, 3, f"0xa{number}", f"0xa{number - 1}"
