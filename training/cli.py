@@ -27,7 +27,7 @@ from training.module import ForecastModule
 from training.settings import RunSettings, plainly
 from training.tracking import Run, closing
 
-CHECKPOINTS, BEST = "checkpoints", "best"
+CHECKPOINTS, BEST, LAST = "checkpoints", "best", "last"
 SEED = 7
 REMARKS = (
     "The '.*_dataloader' does not have many workers",
@@ -84,14 +84,9 @@ class ForecastCLI(LightningCLI):
         """A trainer that keeps the best and the last weights in the run's folder."""
         self.run_settings = self._get(self.config_init, "run")
         told = self._get(self.config_init, "trainer")
-        checkpoint = ModelCheckpoint(
-            dirpath=self.run_settings.home / CHECKPOINTS,
-            filename=BEST,
-            monitor="val_loss",
-            save_last=True,
-            enable_version_counter=False,
-        )
-        callbacks = [*(told.get("callbacks") or []), checkpoint]
+        named = told.get("callbacks") or []
+        kept = checkpoints(self.run_settings.home / CHECKPOINTS)
+        callbacks = [*(named if isinstance(named, list) else [named]), *kept]
         return super().instantiate_trainer(callbacks=callbacks, default_root_dir=self.run_settings.home, **kwargs)
 
     def before_fit(self) -> None:
@@ -121,6 +116,14 @@ class ForecastCLI(LightningCLI):
                 self.model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
             bundle = self.model.bundle()
             self.result = finish(bundle, self.datamodule.prepared, self.run_settings, self.tracked)
+
+
+def checkpoints(folder: Path) -> list[ModelCheckpoint]:
+    """Keepers of the best weights and of every epoch's: `save_last` alone would skip epochs that are not the best so far."""
+    return [
+        ModelCheckpoint(folder, BEST, monitor="val_loss", enable_version_counter=False),
+        ModelCheckpoint(folder, LAST, enable_version_counter=False),
+    ]
 
 
 def first_process() -> bool:

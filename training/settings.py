@@ -61,6 +61,14 @@ class PanelSettings:
 
 
 @dataclass(frozen=True)
+class PoolSettings:
+    """A further panel to learn from: the same roles played by other symbols (absent: by the same), or another chain."""
+
+    roles: dict[str, list[str]] | None = None
+    chain: str | None = None
+
+
+@dataclass(frozen=True)
 class SplitSettings:
     """How time is divided: fit | embargo | validation | embargo | calibration, all known before `until`; then test.
 
