@@ -19,12 +19,17 @@ MODEL_FILE, CONTRACT_FILE, CARD_FILE = "model.onnx", "contract.json", "card.md"
 DIGEST_KEY = "contract_digest"  # name of the ONNX metadata entry that holds the digest of the contract
 
 
-class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input column: its name in `data.features`, its unit, and how many ticks back it looks (its own tick included)."""
+class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One input column: its name in `data.features`, its unit, and how many ticks back it looks (its own tick included).
+
+    `level` names the target with whose level the column moves: learned models read it relative to that target's anchor, so
+    that a market ten times as wild, or a chain ten times as dear, looks the same to them.
+    """
 
     name: str
     unit: str
     lookback: int
+    level: str | None = None
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,11 +63,36 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: str
 
 
+class Online(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How quantiles go on being calibrated in use, by a graph that carries its own memory (`data.online` has its layout).
+
+    Each level of each horizon is moved up by rate x level widths of its 5-95 % (outermost) band when the truth comes in above
+    it, and down by rate x (1 - level) when not, at most `bound` widths from where the offline calibration put it. `rates`
+    has one value a target; `half_life_ticks` says how long such a target takes to make up for half of a lasting fault, and
+    `coverage_ticks` is the half-life of the rolling coverage. `window` are the issue times that chose the rates.
+    """
+
+    rates: tuple[float, ...]
+    half_life_ticks: tuple[int, ...]
+    bound: float
+    coverage_ticks: int
+    window: Window | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be followed."""
+        if min(self.rates, default=0) <= 0 or self.bound <= 0 or self.coverage_ticks < 1:
+            raise ValueError(f"expected positive rates, bound and coverage_ticks, found {self}")
+
+
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How quantiles were calibrated inside the graph: the method and the issue times it saw (null: not calibrated)."""
+    """How quantiles were calibrated inside the graph: the method and the issue times it saw (null: not calibrated).
+
+    `online` is absent, also from the digest, where the graph has no memory.
+    """
 
     method: str
     window: Window | None = None
+    online: Online | msgspec.UnsetType = msgspec.UNSET
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +100,8 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     The graph reads `window` float32 (batch, context, features) in raw units, NaN where unknown, and answers `quantiles`
     (batch, horizon, target, level) in target units and `spike` (batch, horizon, target), the probability 0..1 that the
-    threshold is crossed within that horizon. Horizons are in ticks.
+    threshold is crossed within that horizon. Horizons are in ticks. Where calibration goes on online, it also reads `state`
+    float32 (batch, `data.online.Layout.size`), zeros at first, and answers `next_state`, to be handed in at the next tick.
     """
 
     name: str
@@ -110,10 +141,21 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "ascending levels in (0, 1)",
                 str(self.levels),
             ),
+            (
+                self.online is None or len(self.online.rates) == len(self.online.half_life_ticks) == len(self.targets),
+                "an online rate and half-life for each target",
+                str(self.online),
+            ),
         ]
         for holds, expected, found in faults:
             if not holds:
                 raise ValueError(f"expected {expected}, found {found}")
+
+    @property
+    def online(self) -> Online | None:
+        """How calibration goes on in use; None where the graph has no memory."""
+        found = self.calibration.online
+        return None if isinstance(found, msgspec.UnsetType) else found
 
     @property
     def feature_names(self) -> tuple[str, ...]:

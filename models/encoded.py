@@ -42,7 +42,7 @@ class Encoded(Forecaster):
     def __init__(self, shape: Shape, statistics: Statistics, encoder: Encoder, ending: Ending) -> None:
         super().__init__()
         self.shape = shape
-        self.inputs = Inputs(statistics)
+        self.inputs = Inputs(shape, statistics)
         self.encoder = encoder
         self.dropout = nn.Dropout(ending.dropout)
         width = encoder.width + shape.features

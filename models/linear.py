@@ -34,7 +34,7 @@ class Linear(Forecaster):
     def __init__(self, shape: Shape, statistics: Statistics, config: LinearConfig) -> None:
         super().__init__()
         self.shape = shape
-        self.inputs = Inputs(statistics)
+        self.inputs = Inputs(shape, statistics)
         self.weighting = nn.Parameter(halving_averages(shape.context, config.rank))
         self.dropout = nn.Dropout(config.dropout)
         self.head = Head(shape.features * (1 + config.rank), shape, statistics)

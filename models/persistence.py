@@ -30,7 +30,7 @@ class Persistence(Forecaster):
     def __init__(self, shape: Shape, statistics: Statistics, config: PersistenceConfig) -> None:  # noqa: ARG002
         super().__init__()
         self.shape = shape
-        self.inputs = Inputs(statistics)
+        self.inputs = Inputs(shape, statistics)
         ordered = statistics.value_residuals.detach().float().cummax(dim=-1).values
         self.register_buffer("residuals", ordered)
         self.register_buffer("odds", rate_logit(statistics.spike_rate))

@@ -8,6 +8,7 @@ from models.dlinear import DLinearConfig, dlinear
 from models.gru import GruConfig, gru
 from models.linear import Linear, LinearConfig
 from models.mixer import MixerConfig, mixer
+from models.mlp import Mlp, MlpConfig
 from models.patch import PatchConfig, patch
 from models.persistence import Persistence, PersistenceConfig
 from models.shape import Forecaster, Shape, Statistics
@@ -31,6 +32,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "gru": Architecture(GruConfig, gru),
     "patch": Architecture(PatchConfig, patch),
     "mixer": Architecture(MixerConfig, mixer),
+    "mlp": Architecture(MlpConfig, Mlp),
 }
 
 

@@ -1,9 +1,26 @@
-"""The graph that is exported: a forecaster, its calibration, and probabilities instead of log-odds."""
+"""The graph that is exported: a forecaster, probabilities instead of log-odds, and its calibration.
+
+Decided here: `raw` is what an exporter turns into a graph; the calibration goes behind that graph as a stage of its own, the
+same one for every kind of forecaster (`training.stage`), and is repeated here for training to ask.
+"""
 
 import torch
 from torch import Tensor, nn
 
 from models.shape import Forecaster
+
+
+class Probabilities(nn.Module):
+    """A forecaster whose spikes are probabilities."""
+
+    def __init__(self, forecaster: Forecaster) -> None:
+        super().__init__()
+        self.forecaster = forecaster
+
+    def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
+        """Quantiles (batch, horizon, target, level) in target units and spike probabilities (batch, horizon, target)."""
+        quantiles, spike_logit = self.forecaster(window)
+        return quantiles, torch.sigmoid(spike_logit)
 
 
 class Served(nn.Module):
@@ -19,6 +36,11 @@ class Served(nn.Module):
         super().__init__()
         self.forecaster = forecaster
         self.register_buffer("offset", torch.zeros(forecaster.shape.outcome))
+
+    @property
+    def raw(self) -> nn.Module:
+        """The same forecaster without calibration."""
+        return Probabilities(self.forecaster).train(self.training)
 
     def calibrate(self, offset: Tensor) -> None:
         """Take the offsets of `models.calibration.fit_offsets`. Raises ValueError for another shape or for NaN."""

@@ -31,8 +31,9 @@ class Shape:
     """Sizes of a window (context, features) and of an answer (horizons, targets, levels); counts, except `levels`.
 
     `value_columns` and `anchor_columns` place each target's known value and anchor among the features;
-    `threshold_columns` its spike threshold (None: that target has none; empty: no target has one). `phases` are the clocks
-    among the features, whose position is known for every horizon (see `models.future`).
+    `threshold_columns` its spike threshold (None: that target has none; empty: no target has one). `level_columns` pairs
+    (column, target) tell which features move with the level of a target and so are read relative to its anchor. `phases` are
+    the clocks among the features, whose position is known for every horizon (see `models.future`).
     Raises ValueError when the parts contradict each other.
     """
 
@@ -44,6 +45,7 @@ class Shape:
     value_columns: tuple[int, ...]
     anchor_columns: tuple[int, ...]
     threshold_columns: tuple[int | None, ...] = ()
+    level_columns: tuple[tuple[int, int], ...] = ()
     phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:
@@ -63,6 +65,11 @@ class Shape:
                 raise ValueError(
                     f"expected phases of two columns, {self.horizons} turns and an overtone or more, found {phase}"
                 )
+
+        if any(not 0 <= c < self.features or not 0 <= t < self.targets for c, t in self.level_columns):
+            raise ValueError(
+                f"expected level columns below {self.features} and {self.targets}, found {self.level_columns}"
+            )
 
     @property
     def thresholds(self) -> tuple[int | None, ...]:
@@ -84,12 +91,14 @@ class Shape:
 class Statistics:
     """What the training rows say before anything is learnt.
 
-    `center`, `scale` (features): of each raw column, `scale` above 0. `residuals`, `value_residuals`
+    `center` (features): mean of each raw column; `near`, `scale` (features): mean and deviation, above 0, of the columns as a
+    network reads them, level columns relative to their target's anchor. `residuals`, `value_residuals`
     (horizons, targets, levels): empirical quantiles of truth − anchor and of truth − value, in target units.
     `spike_rate` (horizons, targets): share of at-risk ticks after which the threshold was crossed within the horizon.
     """
 
     center: Tensor
+    near: Tensor
     scale: Tensor
     residuals: Tensor
     value_residuals: Tensor
@@ -101,6 +110,7 @@ class Statistics:
         ramp = torch.tensor(shape.levels).expand(shape.outcome).clone()
         return Statistics(
             center=torch.zeros(shape.features),
+            near=torch.zeros(shape.features),
             scale=torch.ones(shape.features),
             residuals=ramp,
             value_residuals=ramp.clone(),
@@ -111,6 +121,7 @@ class Statistics:
         """Raise ValueError unless every tensor has its size, is finite, and is in its range."""
         wanted = {
             "center": (shape.features,),
+            "near": (shape.features,),
             "scale": (shape.features,),
             "residuals": shape.outcome,
             "value_residuals": shape.outcome,

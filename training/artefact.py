@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from data.contract import CARD_FILE, CONTRACT_FILE, MODEL_FILE, Contract, read_contract, require_pair, write_contract
 from data.errors import DataError
+from data.online import NEXT_STATE, STATE, Layout
 
 INPUT, OUTPUTS = "window", ("quantiles", "spike")
 BATCH = 512
+MOST_STATE = 4_000_000  # numbers of state in a batch; a graph with a long memory is asked for fewer windows at a time
 ORT_ERRORS_ONLY = 3
 
 
@@ -51,8 +53,9 @@ class Artefact:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Quantiles (n, horizon, target, level) and spike probabilities (n, horizon, target) of windows (n, context, feature).
 
-        Windows are in raw units, NaN where unknown; `batch` of them are made contiguous at a time. Raises ValueError for
-        windows of another shape.
+        Windows are in raw units, NaN where unknown; `batch` of them are made contiguous at a time. A graph with a memory
+        answers from a blank one, as its offline calibration does; `training.forecasting` goes through time. Raises ValueError
+        for windows of another shape.
         """
         contract = self.contract
         wanted = (contract.context, len(contract.features))
@@ -61,6 +64,8 @@ class Artefact:
         size = (len(windows), len(contract.horizons), len(contract.targets))
         quantiles = np.empty((*size, len(contract.levels)), np.float32)
         spike = np.empty(size, np.float32)
+        if contract.online is not None:
+            batch = min(batch, max(MOST_STATE // Layout.of(contract).size, 1))
         for start in range(0, len(windows), batch):
             part = slice(start, start + batch)
             quantiles[part], spike[part] = run(self.session, windows[part])
@@ -68,8 +73,12 @@ class Artefact:
 
 
 def run(session: Any, windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One call of a graph with the contract's signature."""
-    quantiles, spike = session.run(OUTPUTS, {INPUT: np.ascontiguousarray(windows, np.float32)})
+    """One call of a graph with a contract's signature; one with a memory is handed a blank one for each window."""
+    asked = {INPUT: np.ascontiguousarray(windows, np.float32)}
+    for node in session.get_inputs():
+        if node.name == STATE:
+            asked[STATE] = np.zeros((len(windows), node.shape[1]), np.float32)
+    quantiles, spike = session.run(OUTPUTS, asked)
     return quantiles, spike
 
 
@@ -99,6 +108,8 @@ def require_signature(contract: Contract, session: Any, where: Path) -> None:
         OUTPUTS[0]: [*size, len(contract.levels)],
         OUTPUTS[1]: size,
     }
+    if contract.online is not None:
+        wanted[STATE] = wanted[NEXT_STATE] = [Layout.of(contract).size]
     found = {node.name: list(node.shape[1:]) for node in (*session.get_inputs(), *session.get_outputs())}
     if found != wanted:
         raise DataError(

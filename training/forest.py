@@ -1,4 +1,4 @@
-"""Fitted trees as one ONNX graph: reading, all ensembles in one tree node, spread, calibration and order.
+"""Fitted trees as one ONNX graph: reading, all ensembles in one tree node, spread and order; then calibration.
 
 Decided here: thresholds are rounded DOWN to float32, which is exact for float32 inputs: x <= t holds for a float32 x if and
 only if x is at most the largest float32 that is not above t. (Converters that round to nearest send values between to the
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.contract import Contract
 from training.artefact import INPUT, OUTPUTS
 from training.ensembles import Boosted
-from training.export import stamped
+from training.stage import with_calibration
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 10
@@ -38,11 +38,16 @@ class Sizes:
 
 
 def to_onnx(boosted: Boosted, contract: Contract) -> bytes:
-    """The graph's bytes, with a free batch axis and the contract's digest in its metadata."""
-    from onnx import TensorProto, checker, helper
+    """The artefact's graph: the trees and their calibration."""
+    return with_calibration(raw_onnx(boosted, contract), contract, boosted.offset)
+
+
+def raw_onnx(boosted: Boosted, contract: Contract) -> bytes:
+    """The bytes of the trees' own graph, uncalibrated, with a free batch axis."""
+    from onnx import TensorProto, helper
 
     horizons, targets, levels = boosted.offset.shape
-    inputs = len(contract.features) + len(boosted.reading.relative) + 1
+    inputs = len(contract.features) + 1
     sizes = Sizes(contract.context, len(contract.features), horizons, targets, levels, inputs)
     answer = (sizes.horizons, sizes.targets)
     ports = [
@@ -57,8 +62,8 @@ def to_onnx(boosted: Boosted, contract: Contract) -> bytes:
     graph = helper.make_graph(nodes, "boosting", ports[:1], ports[1:], constants(boosted, sizes))
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    checker.check_model(model)
-    return stamped(model, contract)
+    encoded: bytes = model.SerializeToString(deterministic=True)
+    return encoded
 
 
 def reading_nodes() -> list[Any]:
@@ -79,10 +84,8 @@ def reading_nodes() -> list[Any]:
         helper.make_node("Greater", ["newest", "zero"], ["seen"]),
         helper.make_node("Where", ["seen", "newest_value", "center"], ["anchor"]),
         helper.make_node("Squeeze", ["anchor", "axis_one"], ["anchor_row"]),
-        helper.make_node("Gather", ["last", "relative_columns"], ["absolute"], axis=1),
-        helper.make_node("Gather", ["anchor_row", "relative_targets"], ["against"], axis=1),
-        helper.make_node("Sub", ["absolute", "against"], ["relative"]),
-        helper.make_node("Concat", ["last", "relative"], ["row"], axis=1),
+        helper.make_node("MatMul", ["anchor_row", "relative"], ["against"]),
+        helper.make_node("Sub", ["last", "against"], ["row"]),
         helper.make_node("Unsqueeze", ["row", "axis_one"], ["row_once"]),
         helper.make_node("Tile", ["row_once", "each_horizon"], ["rows"]),
         helper.make_node("Shape", [INPUT], ["batch"], start=0, end=1),
@@ -103,13 +106,7 @@ def answer_nodes() -> list[Any]:
         helper.make_node("Mul", ["scaled", "spread"], ["residual"]),
         helper.make_node("Unsqueeze", ["anchor", "axis_three"], ["anchor_level"]),
         helper.make_node("Add", ["residual", "anchor_level"], ["unordered"]),
-        helper.make_node("TopK", ["unordered", "levels"], ["ordered", "order"], axis=-1, largest=0),
-        helper.make_node("Gather", ["ordered", "lowest"], ["bottom"], axis=3),
-        helper.make_node("Gather", ["ordered", "highest"], ["top"], axis=3),
-        helper.make_node("Sub", ["top", "bottom"], ["width"]),
-        helper.make_node("Mul", ["offset", "width"], ["shift"]),
-        helper.make_node("Add", ["ordered", "shift"], ["moved"]),
-        helper.make_node("TopK", ["moved", "levels"], [OUTPUTS[0], "final_order"], axis=-1, largest=0),
+        helper.make_node("TopK", ["unordered", "levels"], [OUTPUTS[0], "order"], axis=-1, largest=0),
         helper.make_node("Reshape", ["odds_sums", "odds_size"], ["odds"]),
         helper.make_node("Sigmoid", ["odds"], [OUTPUTS[1]]),
     ]
@@ -120,7 +117,6 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
     from onnx import numpy_helper
 
     reading = boosted.reading
-    columns, places = zip(*reading.relative, strict=True)
     horizons, targets, levels = sizes.horizons, sizes.targets, sizes.levels
     whole: dict[str, Any] = {
         "newest_row": sizes.context - 1,
@@ -130,8 +126,6 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
         "one": 1,
         "axis_one": [1],
         "axis_three": [3],
-        "relative_columns": columns,
-        "relative_targets": places,
         "each_horizon": [1, horizons, 1],
         "one_column": [horizons, 1],
         "input_size": [-1, sizes.inputs],
@@ -139,14 +133,12 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
         "quantile_size": [-1, horizons, targets, levels],
         "odds_size": [-1, horizons, targets],
         "levels": [levels],
-        "lowest": [0],
-        "highest": [levels - 1],
     }
     real: dict[str, NDArray[np.float32]] = {
         "center": reading.center.reshape(1, 1, -1),
+        "relative": reading.relative,
         "horizons": reading.horizons.reshape(1, -1, 1),
         "spread": boosted.spread[None, ..., None],
-        "offset": boosted.offset[None],
     }
     arrays = {name: np.asarray(value, np.int64) for name, value in whole.items()} | {
         name: np.asarray(value, np.float32) for name, value in real.items()

@@ -9,19 +9,22 @@ from numpy.typing import NDArray
 
 from data.contract import Contract
 from data.panel import Labels, Rows
-from models.shape import Statistics
+from models.shape import Shape, Statistics
 from training.metrics import residual_quantiles
+from training.shapes import shape_of
 
 SMALLEST_SCALE = 1e-6
 
 
 def statistics(rows: Rows, labels: Labels, contract: Contract, part: range) -> Statistics:
     """Statistics of a range of rows, sized for the contract's graph."""
-    center, scale = location(rows.matrix[part.start : part.stop])
-    anchors = [contract.feature_names.index(target.anchor) for target in contract.targets]
-    anchor = rows.matrix[:, anchors]
+    shape, matrix = shape_of(contract), rows.matrix[part.start : part.stop]
+    anchor = rows.matrix[:, list(shape.anchor_columns)]
+    center, _ = location(matrix)
+    near, scale = location(relative(matrix, anchor[part.start : part.stop], shape))
     return Statistics(
         center=torch.from_numpy(center),
+        near=torch.from_numpy(near),
         scale=torch.from_numpy(scale),
         residuals=tensor(residuals(labels.ahead, anchor, contract.levels, part)),
         value_residuals=tensor(residuals(labels.ahead, labels.value, contract.levels, part)),
@@ -39,6 +42,14 @@ def location(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
             spread = float(known.std())
             scale[place] = spread if spread > SMALLEST_SCALE else 1.0
     return center.astype(np.float32), scale.astype(np.float32)
+
+
+def relative(matrix: NDArray[np.float32], anchor: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
+    """Rows (n, feature) whose level columns are relative to the anchors (n, target)."""
+    found = matrix.copy()
+    for column, target in shape.level_columns:
+        found[:, column] -= anchor[:, target]
+    return found
 
 
 def residuals(

@@ -1,4 +1,4 @@
-"""What trees read of a window: its newest row, the same values relative to each target's anchor, and a horizon.
+"""What trees read of a window: its newest row, level columns relative to their target's anchor, and a horizon.
 
 Decided here: the order of these inputs. `training.forest` repeats it in ONNX, in the same float32 arithmetic.
 """
@@ -14,13 +14,13 @@ from training.shapes import shape_of
 
 @dataclass(frozen=True)
 class Reading:
-    """Columns by place in the row: `relative` pairs (column, target) tell which values also enter as value − anchor.
+    """Columns by place in the row: `relative` (target, feature) is 1 where a column enters as value − anchor, else 0.
 
     `center` (target) stands in for an anchor that is unknown in the whole window; `horizons` are in ticks.
     """
 
     anchors: tuple[int, ...]
-    relative: tuple[tuple[int, int], ...]
+    relative: NDArray[np.float32]
     center: NDArray[np.float32]
     horizons: NDArray[np.float32]
 
@@ -28,12 +28,9 @@ class Reading:
     def of(contract: Contract, rows: NDArray[np.float32]) -> "Reading":
         """The reading of a contract; centres are means over known anchors in `rows` (n, feature), 0 where none is."""
         shape = shape_of(contract)
-        relative = tuple(
-            (column, place)
-            for place, target in enumerate(contract.targets)
-            for column, feature in enumerate(contract.features)
-            if feature.unit == target.unit or column == shape.anchor_columns[place]
-        )
+        relative = np.zeros((shape.targets, shape.features), np.float32)
+        for column, place in shape.level_columns:
+            relative[place, column] = 1
         anchors = rows[:, list(shape.anchor_columns)].astype(np.float64)
         count = np.isfinite(anchors).sum(axis=0)
         center = np.nansum(anchors, axis=0) / np.maximum(count, 1)
@@ -57,8 +54,7 @@ class Reading:
             older = windows[chosen[late], -age][:, list(self.anchors)]
             anchor[late] = np.where(np.isnan(anchor[late]), older, anchor[late])
         anchor = np.where(np.isnan(anchor), self.center, anchor)
-        columns, places = (list(part) for part in zip(*self.relative, strict=True))
-        return np.concatenate([last, last[:, columns] - anchor[:, places]], axis=1), anchor
+        return last - anchor @ self.relative, anchor
 
     def stack(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n × horizon, inputs): every row at every horizon."""

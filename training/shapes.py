@@ -14,6 +14,7 @@ OVERTONES = {"hour": 6, "day": 12, "week": 3}
 def shape_of(contract: Contract) -> Shape:
     """Sizes and target columns of the model that a contract describes."""
     names = contract.feature_names
+    places = {target.name: place for place, target in enumerate(contract.targets)}
     return Shape(
         context=contract.context,
         features=len(names),
@@ -24,6 +25,11 @@ def shape_of(contract: Contract) -> Shape:
         anchor_columns=tuple(names.index(target.anchor) for target in contract.targets),
         threshold_columns=tuple(
             None if target.threshold is None else names.index(target.threshold) for target in contract.targets
+        ),
+        level_columns=tuple(
+            (column, places[feature.level])
+            for column, feature in enumerate(contract.features)
+            if feature.level in places
         ),
         phases=phases(contract),
     )

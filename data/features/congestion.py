@@ -13,7 +13,7 @@ from data.features.spec import HOUR_S, FeatureSpec, change, rolling_mean, ticks_
 
 SURGE_S, SURGE_RATIO, CALM_RATIO = 6 * HOUR_S, 2.0, 1.5
 MEANS = (3, 12, 36, 72, 288)
-UNIT = "ln(gwei)"
+UNIT, LEVEL = "ln(gwei)", "congestion"
 
 
 def family(panel: Panel) -> tuple[FeatureSpec, ...]:
@@ -22,13 +22,13 @@ def family(panel: Panel) -> tuple[FeatureSpec, ...]:
     level, window = surge_level(fee, panel)
     limit = level + math.log(SURGE_RATIO)
     return (
-        FeatureSpec("log_base_fee", UNIT, 1, fee),
-        *(FeatureSpec(f"log_base_fee_mean_{n}", UNIT, n, rolling_mean(fee, n)) for n in MEANS),
-        FeatureSpec("log_next_base_fee", UNIT, 1, pl.col("log_next_base_fee")),
+        FeatureSpec("log_base_fee", UNIT, 1, fee, LEVEL),
+        *(FeatureSpec(f"log_base_fee_mean_{n}", UNIT, n, rolling_mean(fee, n), LEVEL) for n in MEANS),
+        FeatureSpec("log_next_base_fee", UNIT, 1, pl.col("log_next_base_fee"), LEVEL),
         FeatureSpec("log_base_fee_last_gap", UNIT, 1, pl.col("log_base_fee_last") - fee),
         *(FeatureSpec(f"log_base_fee_change_{n}", UNIT, n + 1, change(fee, n)) for n in (1, 3, 12)),
-        FeatureSpec("congestion_threshold", UNIT, window, limit),
-        FeatureSpec("congestion_calm", UNIT, window, level + math.log(CALM_RATIO)),
+        FeatureSpec("congestion_threshold", UNIT, window, limit, LEVEL),
+        FeatureSpec("congestion_calm", UNIT, window, level + math.log(CALM_RATIO), LEVEL),
         FeatureSpec("congestion_gap", UNIT, window, limit - fee),
         FeatureSpec("utilisation", "1", 1, used),
         *(FeatureSpec(f"utilisation_mean_{n}", "1", n, rolling_mean(used, n)) for n in (3, 12)),

@@ -12,7 +12,7 @@ import polars as pl
 
 from data.contract import Panel
 from data.features.spec import DAY_S, FeatureSpec, change, rolling_mean, ticks_in, z_score
-from data.features.volatility import log_volatility
+from data.features.volatility import LEVEL, log_volatility
 from data.ticks_bars import main_role
 
 PERCENT = 100.0
@@ -53,11 +53,11 @@ def variances(role: str) -> tuple[FeatureSpec, ...]:
     square, candle = returns(role) * returns(role), garman_klass(role)
     return (
         *(
-            FeatureSpec(f"{role}_log_realised_{n}", UNIT, n + 1, log_deviation(rolling_mean(square, n)))
+            FeatureSpec(f"{role}_log_realised_{n}", UNIT, n + 1, log_deviation(rolling_mean(square, n)), LEVEL)
             for n in HAR
         ),
         *(
-            FeatureSpec(f"{role}_log_garman_klass_{n}", UNIT, n, log_deviation(rolling_mean(candle, n)))
+            FeatureSpec(f"{role}_log_garman_klass_{n}", UNIT, n, log_deviation(rolling_mean(candle, n)), LEVEL)
             for n in (1, *PARTS)
         ),
     )  # fmt: skip
@@ -71,8 +71,8 @@ def halves(role: str) -> tuple[FeatureSpec, ...]:
         rise, fall = rolling_mean(up * up, n), rolling_mean(down * down, n)
         total = rise + fall
         specs += [
-            FeatureSpec(f"{role}_log_rise_{n}", UNIT, n + 1, log_deviation(rise)),
-            FeatureSpec(f"{role}_log_fall_{n}", UNIT, n + 1, log_deviation(fall)),
+            FeatureSpec(f"{role}_log_rise_{n}", UNIT, n + 1, log_deviation(rise), LEVEL),
+            FeatureSpec(f"{role}_log_fall_{n}", UNIT, n + 1, log_deviation(fall), LEVEL),
             FeatureSpec(f"{role}_fall_share_{n}", "1", n + 1, pl.when(total > 0).then(fall / total)),
         ]
     return tuple(specs)

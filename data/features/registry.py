@@ -15,11 +15,13 @@ from data.features import (
     calendar,
     congestion,
     demand,
+    fee_path,
     funding,
     mempool,
     order_mix,
     positions,
     realised,
+    rhythm,
     volatility,
 )
 from data.features.spec import FeatureSpec
@@ -33,7 +35,9 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "congestion": congestion.family,
         "demand": demand.family,
         "calendar": calendar.family,
+        "fee_path": fee_path.family,
         "realised": realised.family,
+        "rhythm": rhythm.family,
         "blockspace": blockspace.family,
         "mempool": mempool.family,
         "order_mix": order_mix.family,

@@ -17,17 +17,18 @@ LEAST_DEVIATION = 1e-3  # of what is scored, so that a value that never moved is
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """One column: `lookback` is how many ticks its expression reads, its own tick included."""
+    """One column: `lookback` is how many ticks its expression reads, its own tick included; `level` as in `Feature`."""
 
     name: str
     unit: str
     lookback: int
     expr: pl.Expr
+    level: str | None = None
 
     @property
     def described(self) -> Feature:
         """The feature as a contract names it."""
-        return Feature(self.name, self.unit, self.lookback)
+        return Feature(self.name, self.unit, self.lookback, self.level)
 
 
 def ticks_in(duration_s: int, panel: Panel) -> int:

@@ -16,7 +16,7 @@ LEAST = 1e-5
 PARKINSON = 1 / math.sqrt(4 * math.log(2))  # a factor, for the reason given at ticks_blocks.GWEI_PER_WEI
 JUMP_QUANTILE, JUMP_DAYS, JUMP_LEAST_DAYS = 0.995, 30, 3
 MEANS = (3, 12, 36, 72, 288)
-UNIT = "ln(1)"
+UNIT, LEVEL = "ln(1)", "volatility"
 
 
 def log_volatility(role: str) -> pl.Expr:
@@ -36,8 +36,8 @@ def level_features(role: str) -> tuple[FeatureSpec, ...]:
     """How volatile a market is now and was in the last twelve ticks."""
     value = log_volatility(role)
     return (
-        FeatureSpec(f"{role}_log_volatility", UNIT, 1, value),
-        FeatureSpec(f"{role}_log_volatility_mean_12", UNIT, 12, rolling_mean(value, 12)),
+        FeatureSpec(f"{role}_log_volatility", UNIT, 1, value, LEVEL),
+        FeatureSpec(f"{role}_log_volatility_mean_12", UNIT, 12, rolling_mean(value, 12), LEVEL),
     )
 
 
@@ -47,13 +47,13 @@ def main_features(role: str, panel: Panel) -> tuple[FeatureSpec, ...]:
     price, volume = pl.col(f"{role}_close").log(), pl.col(f"{role}_volume").clip(1e-9).log()
     limit, window = threshold(value, panel)
     return (
-        FeatureSpec(name, UNIT, 1, value),
-        *(FeatureSpec(f"{name}_mean_{n}", UNIT, n, rolling_mean(value, n)) for n in MEANS),
-        FeatureSpec(f"{name}_max_12", UNIT, 12, rolling_max(value, 12)),
-        FeatureSpec(f"{name}_day_ago", UNIT, day + 1, value.shift(day)),
+        FeatureSpec(name, UNIT, 1, value, LEVEL),
+        *(FeatureSpec(f"{name}_mean_{n}", UNIT, n, rolling_mean(value, n), LEVEL) for n in MEANS),
+        FeatureSpec(f"{name}_max_12", UNIT, 12, rolling_max(value, 12), LEVEL),
+        FeatureSpec(f"{name}_day_ago", UNIT, day + 1, value.shift(day), LEVEL),
         *(FeatureSpec(f"{role}_move_{n}", "1", n + 1, (price - price.shift(n)).abs()) for n in (1, 12)),
         FeatureSpec(f"{role}_log_volume_gap", "ln(1)", day, volume - rolling_mean(volume, day)),
-        FeatureSpec(f"{role}_volatility_threshold", UNIT, window, limit),
+        FeatureSpec(f"{role}_volatility_threshold", UNIT, window, limit, LEVEL),
         FeatureSpec(f"{role}_volatility_gap", UNIT, window, limit - value),
     )
 

@@ -54,8 +54,8 @@ def test_a_window_is_answered_alone(forecaster: Forecaster) -> None:
     # In a batch of consecutive windows the later ones hold the future of the earlier ones.
     batch = windows(9, 0.1)
     together, alone = forecaster(batch), forecaster(batch[:1])
-    torch.testing.assert_close(together.quantiles[:1], alone.quantiles)
-    torch.testing.assert_close(together.spike_logit[:1], alone.spike_logit)
+    torch.testing.assert_close(together.quantiles[:1], alone.quantiles, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(together.spike_logit[:1], alone.spike_logit, atol=1e-4, rtol=1e-5)
 
 
 def test_a_later_tick_cannot_change_an_earlier_forecast(forecaster: Forecaster) -> None:
@@ -114,11 +114,12 @@ def test_absurd_values_are_bounded_before_a_network_sees_them(learner: str) -> N
 
 
 @pytest.mark.parametrize("shift", [0.5, -3.0])
-def test_before_training_a_shift_of_the_target_shifts_the_forecast_by_as_much(name: str, shift: float) -> None:
-    forecaster = make(name, SHAPE, statistics()).eval()
+def test_a_shift_of_the_targets_levels_shifts_the_forecast_by_as_much(name: str, shift: float) -> None:
+    torch.manual_seed(0)
+    forecaster = stir(make(name, SHAPE, statistics()))
     plain, moved = windows(8), windows(8)
-    moved[:, :, [0, 1, 2, 3]] += shift
-    torch.testing.assert_close(forecaster(moved).quantiles, forecaster(plain).quantiles + shift)
+    moved[:, :, [0, 1, 2, 3, 4]] += shift
+    torch.testing.assert_close(forecaster(moved).quantiles, forecaster(plain).quantiles + shift, atol=1e-4, rtol=1e-4)
 
 
 def test_before_training_a_learner_says_what_usually_happened(learner: str) -> None:

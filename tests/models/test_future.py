@@ -1,6 +1,7 @@
 """What is known of the ticks ahead, and what a model makes of it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,26 +39,26 @@ def facts_of(spread: float) -> tuple[Shape, Statistics]:
     shape = Shape(1, 3, 2, 1, (0.1, 0.9), (0,), (1,), (2,))
     blank = Statistics.blank(shape)
     residuals = torch.tensor([[[-0.5, 0.5]], [[-1.0, 1.0]]]) * spread
-    return shape, Statistics(blank.center, blank.scale, residuals, residuals, blank.spike_rate)
+    return shape, replace(blank, residuals=residuals)
 
 
 def test_what_is_implied_and_the_way_to_the_threshold_count_in_usual_spreads_of_each_horizon() -> None:
     shape, facts = facts_of(spread=2.0)
     window = torch.tensor([[[3.0, 4.0, 5.0]]])  # value 3, already implied 4, threshold 5
-    known = Future(shape, facts)(window, torch.tensor([[4.0]]), Inputs(facts))
+    known = Future(shape, facts)(window, torch.tensor([[4.0]]), Inputs(shape, facts))
     assert known.tolist() == [[[0.5, 0.5], [0.25, 0.25]]]
 
 
 def test_a_far_threshold_is_just_far() -> None:
     shape, facts = facts_of(spread=0.0)
-    known = Future(shape, facts)(torch.tensor([[[3.0, 3.0, 9e9]]]), torch.tensor([[3.0]]), Inputs(facts))
+    known = Future(shape, facts)(torch.tensor([[[3.0, 3.0, 9e9]]]), torch.tensor([[3.0]]), Inputs(shape, facts))
     assert known.tolist() == [[[0.0, 4.0]] * 2]
 
 
 def test_its_width_is_what_it_says() -> None:
     future, facts = Future(SHAPE, statistics()), statistics()
     batch = windows(3, 0.2)
-    assert future(batch, batch[:, -1, [1, 3]].nan_to_num(), Inputs(facts)).shape == (3, 4, future.width)
+    assert future(batch, batch[:, -1, [1, 3]].nan_to_num(), Inputs(SHAPE, facts)).shape == (3, 4, future.width)
 
 
 def test_every_horizon_reads_its_own_future_through_shared_weights() -> None:

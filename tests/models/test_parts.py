@@ -1,6 +1,7 @@
 """The parts that architectures share, by hand-computed cases."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -39,19 +40,33 @@ def test_rates_that_fall_by_chance_are_made_to_climb() -> None:
 
 
 def test_inputs_are_standardised_bounded_and_filled_with_the_mean() -> None:
-    facts = statistics()
+    facts, plain = statistics(), replace(SHAPE, level_columns=())
     window = torch.full((1, 1, 8), torch.nan)
-    window[0, 0, 0] = facts.center[0] + 2 * facts.scale[0]
+    window[0, 0, 0] = facts.near[0] + 2 * facts.scale[0]
     window[0, 0, 1] = 1e9
     window[0, 0, 2] = -1e9
-    torch.testing.assert_close(Inputs(facts)(window)[0, 0], torch.tensor([2.0, 8.0, -8.0, *[0.0] * 5]))
+    torch.testing.assert_close(Inputs(plain, facts)(window)[0, 0], torch.tensor([2.0, 8.0, -8.0, *[0.0] * 5]))
+
+
+def test_columns_that_move_with_a_target_are_read_relative_to_its_last_known_anchor() -> None:
+    window = windows(1)
+    shifted = window.clone()
+    shifted[:, :, [0, 1, 4]] += 4
+    shifted[:, -1, 1] = torch.nan
+    window[:, -1, 1] = torch.nan
+    inputs = Inputs(SHAPE, statistics())
+    torch.testing.assert_close(inputs(shifted), inputs(window))
+    shifted[:, :, 5] += 1
+    moved = (inputs(shifted) - inputs(window)).abs().amax(dim=1) > 0.1
+    assert moved.nonzero()[:, 1].tolist() == [5]
 
 
 def test_the_last_known_value_is_the_newest_that_is_not_missing() -> None:
     nan = torch.nan
     window = torch.tensor([[1.0, 7.0, nan], [2.0, nan, nan], [nan, nan, nan]]).unsqueeze(0)
-    facts = Statistics(torch.tensor([0.0, 0.0, 5.0]), torch.ones(3), *[torch.zeros(1)] * 3)
-    assert Inputs(facts).last_known(window, [0, 1, 2]).tolist() == [[2.0, 7.0, 5.0]]
+    shape = Shape(3, 3, 1, 1, (0.5,), (0,), (0,))
+    facts = replace(Statistics.blank(shape), center=torch.tensor([0.0, 0.0, 5.0]))
+    assert Inputs(shape, facts).last_known(window, [0, 1, 2]).tolist() == [[2.0, 7.0, 5.0]]
 
 
 def test_weightings_of_time_start_as_averages_of_ever_shorter_pasts() -> None:

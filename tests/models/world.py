@@ -15,6 +15,7 @@ SHAPE = Shape(
     value_columns=(0, 2),
     anchor_columns=(1, 3),
     threshold_columns=(4, None),
+    level_columns=((0, 0), (1, 0), (2, 1), (3, 1), (4, 0)),
     phases=(Phase(6, 7, (0.25, 0.5, 0.75, 1.0), overtones=2),),
 )
 
@@ -38,6 +39,7 @@ def statistics(shape: Shape = SHAPE) -> Statistics:
     residuals = (0.3 * growth * normal).expand(shape.outcome).clone()
     return Statistics(
         center=torch.linspace(-1, 1, shape.features),
+        near=torch.linspace(-0.5, 0.5, shape.features),
         scale=torch.linspace(0.5, 2, shape.features),
         residuals=residuals,
         value_residuals=residuals * 1.5 + 0.1,

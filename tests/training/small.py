@@ -19,7 +19,12 @@ SMALL = Contract(
     architecture="linear",
     panel=Panel(300, "ethereum", {"eth": ("ETH-PERP",)}),
     context=9,
-    features=tuple(Feature(name, "1" if name == "hour" else "ln(gwei)", 1) for name in NAMES),
+    features=tuple(
+        Feature(
+            name, "1" if name == "hour" else "ln(gwei)", 1, None if name in ("hour", "other_value") else "congestion"
+        )
+        for name in NAMES
+    ),
     targets=(
         Target("congestion", "ln(gwei)", "value", "anchor", "threshold", "threshold"),
         Target("other", "ln(gwei)", "other_value", "other_value"),

@@ -135,12 +135,17 @@ def test_rows_are_read_relative_to_the_last_known_anchor() -> None:
     window = np.zeros((3, 9, len(NAMES)), np.float32)
     window[:, :, ANCHOR] = [[0] * 8 + [5], [0] * 7 + [4, nan], [nan] * 9]
     window[:, -1, VALUE] = 7
-    contract = msgspec.structs.replace(CONTRACT, targets=(Target("t", "ln(gwei)", "value", "anchor"),))
+    features = tuple(
+        msgspec.structs.replace(feature, level="t" if feature.name == "value" else None)
+        for feature in CONTRACT.features
+    )
+    targets = (Target("t", "ln(gwei)", "value", "anchor"),)
+    contract = msgspec.structs.replace(CONTRACT, features=features, targets=targets)
     reading = Reading.of(contract, np.full((2, len(NAMES)), 2, np.float32))
     row, anchor = reading.read(window)
     assert anchor[:, 0].tolist() == [5, 4, 2]
-    assert row[:, len(NAMES)].tolist() == [2, 3, 5]
-    assert row.shape == (3, len(NAMES) + 5)
+    assert row[:, VALUE].tolist() == [2, 3, 5]
+    assert row.shape == (3, len(NAMES))
     assert reading.read(window, np.array([1]))[1].tolist() == [[4]]
 
 

@@ -6,17 +6,20 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data.contract import DIGEST_KEY, MODEL_FILE, read_contract
 from data.errors import DataError
 from models.registry import ARCHITECTURES
+from models.served import Served
+from models.shape import Forecaster, Prediction
 from tests.training.small import SMALL, served, windows
 from training.artefact import Artefact
 from training.export import answer, export
 from training.parity import TOLERANCE
+from training.shapes import shape_of
 
-QUICK = {"persistence", "linear", "tcn"}  # the others take torch ten seconds or more to export
+QUICK = {"persistence", "linear", "mlp", "tcn"}  # the others take torch ten seconds or more to export
 
 
 @pytest.mark.parametrize(
@@ -67,18 +70,20 @@ def test_the_card_says_what_how_well_and_where_not(made: Path) -> None:
         assert told in card
 
 
-class Absurd(nn.Module):
+class Absurd(Forecaster):
     """A model that divides by zero where nothing is known."""
 
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
+    shape = shape_of(SMALL)
+
+    def forward(self, window: Tensor) -> Prediction:
         mean = torch.nanmean(window, dim=(1, 2))
         quantiles = mean.view(-1, 1, 1, 1).expand(-1, 3, 2, 3)
-        return quantiles, quantiles[..., 0].sigmoid()
+        return Prediction(quantiles, quantiles[..., 0])
 
 
 def test_a_model_without_a_finite_answer_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="an answer that is not finite"):
-        export(Absurd(), SMALL, tmp_path / "deep" / "made", windows())
+        export(Served(Absurd()), SMALL, tmp_path / "deep" / "made", windows())
     assert list(tmp_path.iterdir()) == []
 
 
