@@ -8,6 +8,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCHMARK_STAMP := $(VENV)/.installed-benchmark
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .PHONY: demo test test-integration benchmark lint champions clean help
@@ -22,6 +23,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(BENCHMARK_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[benchmark]'
+	@touch $@
+
 demo: $(STAMP) ## the whole story offline, on a simulated world or on SHAPER_HISTORY
 	$(BIN)/shaper demo
 
@@ -31,7 +36,7 @@ test: $(STAMP) ## the default tests
 test-integration: $(STAMP) ## the tests that start real parts
 	$(BIN)/python -m pytest -m integration
 
-benchmark: $(STAMP) ## ratios against named alternatives, measured in one run
+benchmark: $(BENCHMARK_STAMP) ## ratios against named alternatives, measured in one run
 	$(BIN)/python -m pytest -m benchmark -s
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter

@@ -66,22 +66,29 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Online(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How quantiles go on being calibrated in use, by a graph that carries its own memory (`data.online` has its layout).
 
-    Each level of each horizon is moved up by rate x level widths of its 5-95 % (outermost) band when the truth comes in above
-    it, and down by rate x (1 - level) when not, at most `bound` widths from where the offline calibration put it. `rates`
-    has one value a target; `half_life_ticks` says how long such a target takes to make up for half of a lasting fault, and
-    `coverage_ticks` is the half-life of the rolling coverage. `window` are the issue times that chose the rates.
+    Each level of each horizon is moved up by rate x level widths of its outermost band when the truth comes in above it, and
+    down by rate x (1 - level) when not, at most `bound` widths from where the offline calibration put it; `rates` has one
+    value a target, and a lasting fault is half made up for after `half_life_ticks`. Where errors have lately (half-life
+    `recent_ticks`, which is that of the rolling coverage too) been more than `tolerance` times as large as usual (half-life
+    `usual_ticks`), or as small, the bands are stretched by what is beyond the tolerance, at most `stretch` times.
+    `window` are the issue times that chose the rates.
     """
 
     rates: tuple[float, ...]
     half_life_ticks: tuple[int, ...]
-    bound: float
-    coverage_ticks: int
+    recent_ticks: int
+    usual_ticks: int
+    bound: float = 2.0
+    tolerance: float = 1.25
+    stretch: float = 3.0
     window: Window | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be followed."""
-        if min(self.rates, default=0) <= 0 or self.bound <= 0 or self.coverage_ticks < 1:
-            raise ValueError(f"expected positive rates, bound and coverage_ticks, found {self}")
+        if min((*self.rates, self.bound, self.recent_ticks), default=0) <= 0 or min(self.tolerance, self.stretch) < 1:
+            raise ValueError(f"expected positive rates, bound and ticks, tolerance and stretch from 1, found {self}")
+        if self.usual_ticks <= self.recent_ticks:
+            raise ValueError(f"expected usual_ticks beyond recent_ticks, found {self.usual_ticks}, {self.recent_ticks}")
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,17 +2,25 @@
 
 Decided here: floats are summed as whole multiples of 2^-36. Whole-number sums are exact, so neither the order of rows, nor
 threads, nor the history that a rolling window has passed over can change a bit. What is summed (logarithms, shares) stays
-below 2^10 in size and windows below 2^14 rows, so the sums fit 63 bits; the resolution is 1.5e-11.
+below 2^10 in size and windows below 2^14 rows, so the sums fit 63 bits; the resolution is 1.5e-11. Where whole numbers are
+too slow, over the windows of features, values are rounded to multiples of 2^-31 and stay floats: up to 2^22 in size, sums of
+such floats are exact as well.
 """
 
 import polars as pl
 
 SCALE = float(2**36)
+GRAINS = float(2**31)
 
 
 def fixed(value: pl.Expr) -> pl.Expr:
     """A number as a whole multiple of 2^-36; null stays null."""
     return (value * SCALE).round().cast(pl.Int64)
+
+
+def grained(value: pl.Expr) -> pl.Expr:
+    """A number rounded to a multiple of 2^-31 (4.7e-10); null stays null."""
+    return (value * GRAINS).round() / GRAINS
 
 
 def real(value: pl.Expr) -> pl.Expr:

@@ -1,11 +1,13 @@
 """The panel of a running process: rows go in as they come, and the newest window comes out with the bits of training.
 
 Decided here: what is kept (the look-back of the contract before the last window asked for), what late, repeated and
-replaced rows do (the ticks from the first one they touch are computed again), and that a bad frame changes nothing.
+replaced rows do (the ticks from the first one they touch are computed again), and that a bad frame changes nothing. A
+window repeats the rows of the window before it: only what is new since then is evaluated, over the ticks it looks back to.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 import numpy as np
@@ -14,22 +16,33 @@ from numpy.typing import NDArray
 
 from data.contract import Contract
 from data.errors import DataError
+from data.features.plan import Plan, plan
 from data.features.registry import columns_of, specs
 from data.features.spec import FeatureSpec
-from data.history import Memory, known, require_zone
+from data.history import known, require_zone
+from data.live_rows import MOST_CHUNKS, checked, compact, cut, earliest, joined, of_any, recent, until
 from data.schemas import TABLES, Table
-from data.ticks import margin, sources_of, tick_table
-from data.timeline import TICK, floor_tick, label
-from data.validation import canonical, faults
+from data.spans import tick_frame
+from data.ticks import filled, margin, sources_of
+from data.timeline import floor_tick
 
-# Broken in one frame, these are put right by merging it with the rows that are held.
-ORDER_RULES = frozenset({"rows_in_order", "no_duplicates", "time_goes_forward"})
-MOST_CHUNKS = 32  # appended pieces of a buffer before it is copied into one
-SHORT = 1024  # features that look back at most so many ticks are evaluated over a short tail
+NEVER = datetime.min.replace(tzinfo=UTC)
+SPARE = 16  # ticks that are kept beyond a look-back, so that rows of the last few may come late
+SHORT = 1024  # features that look back at most so many ticks are evaluated together, over a short tail
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Features that are evaluated together: over so many ticks for one row, from some columns; `places` in the window."""
+
+    plan: Plan
+    lookback: int
+    columns: tuple[str, ...]
+    places: tuple[int, ...]
 
 
 class LivePanel:
-    """Ring buffers of canonical rows and the tick table over them, for one contract.
+    """Ring buffers of canonical rows, the tick table over them and the last window, for one contract.
 
     Rows may be appended in one thread while another asks for windows: a window sees a frame as a whole or not at all.
     """
@@ -38,15 +51,17 @@ class LivePanel:
         self.contract = contract
         self.tick = timedelta(seconds=contract.panel.tick_s)
         features = specs(contract.feature_names, contract.panel)
-        self.near, self.far = split_by_reach(features, contract.context)
-        self.columns = columns_of(features)
+        self.reaches = reaches_of(features)
+        self.columns = sorted(columns_of(features))
         fed = sources_of(self.columns, contract.panel, TABLES)
         self.kept = frozenset(fed) | (frozenset({"arrivals"}) if "request_counts" in fed else frozenset())
+        self.symbols = frozenset(symbol for played_by in contract.panel.roles.values() for symbol in played_by)
+        self.margins = {name: margin(name, contract.panel) for name in self.kept}
         self.buffers: dict[str, pl.DataFrame] = {}
-        self.ticks: pl.DataFrame | None = None
         self.since: datetime | None = None
         self.newest: datetime | None = None
         self.lock = Lock()
+        self.forget()
 
     @property
     def rows(self) -> dict[str, int]:
@@ -61,10 +76,7 @@ class LivePanel:
         to ask. Raises DataError at the first fault; then nothing has changed.
         """
         schema = known(table, "rows")
-        rows = canonical(frame.lazy(), schema, "rows").collect()
-        for fault in faults(rows, schema):
-            if fault.rule not in ORDER_RULES:
-                raise fault.error("rows")
+        rows = checked(frame, schema)
         with self.lock:
             self.take(self.relevant(rows, schema), schema)
 
@@ -73,30 +85,45 @@ class LivePanel:
         if rows.is_empty():
             return
         table = schema.name
-        if table not in self.buffers:
-            self.ticks = None  # a first row may bring another source of a column
-        merged, touched = merge(self.buffers.get(table, rows.clear()), rows, schema)
-        self.buffers[table] = merged.rechunk() if merged.n_chunks() > MOST_CHUNKS else merged
-        self.forget_from(touched)
+        merged, touched = joined(self.buffers.get(table, rows.clear()), rows, schema)
+        if table in self.buffers:
+            self.forget_from(floor_tick(touched, self.contract.panel.tick_s) + self.tick)
+        else:
+            self.forget()  # a first row may bring another source of a column
+        self.buffers[table] = compact(merged)
         self.newest = max(filter(None, (self.newest, rows.select(schema.known_at.max()).item())))
 
     def relevant(self, rows: pl.DataFrame, schema: Table) -> pl.DataFrame:
         """The rows that can feed a feature, and are not older than what is kept."""
         if schema.name not in self.kept:
             return rows.clear()
-        panel = self.contract.panel
         if schema.name == "blocks":
-            rows = rows.filter(pl.col("chain") == panel.chain)
+            rows = of_any(rows, "chain", frozenset({self.contract.panel.chain}))
         elif schema.name == "bars":
-            symbols = sorted({symbol for played_by in panel.roles.values() for symbol in played_by})
-            rows = rows.filter(pl.col("symbol").is_in(symbols))
-        return rows if self.since is None else rows.filter(pl.col("ts") >= self.since)
+            rows = of_any(rows, "symbol", self.symbols)
+        if rows.is_empty() or self.since is None or earliest(rows) >= self.since:
+            return rows
+        return rows.filter(pl.col("ts") >= self.since)
 
-    def forget_from(self, touched: datetime) -> None:
-        """Drop the computed ticks that a row of that time is part of, or that come after it."""
-        if self.ticks is not None:
-            first = pl.select(label(pl.lit(touched), self.contract.panel.tick_s)).item()
-            self.ticks = self.ticks.filter(pl.col(TICK) < first)
+    def forget(self) -> None:
+        """Drop all that was computed."""
+        self.ticks, self.ticks_end = pl.DataFrame(), NEVER
+        self.forget_features()
+
+    def forget_features(self) -> None:
+        """Drop the last window, and the ticks that are kept for the next one."""
+        self.matrix, self.matrix_end = np.empty((0, len(self.contract.features)), np.float32), NEVER
+        self.tails: dict[Reach, pl.DataFrame] = {}
+
+    def forget_from(self, first: datetime) -> None:
+        """Drop what was computed of a tick and those after it."""
+        if first <= self.ticks_end:
+            self.ticks = self.ticks.head(-self.steps(first, self.ticks_end) - 1)
+            self.ticks_end = first - self.tick
+        if first <= self.matrix_end:
+            stale = self.steps(first, self.matrix_end) + 1
+            self.matrix, self.matrix_end = self.matrix[: max(0, len(self.matrix) - stale)], first - self.tick
+            self.tails = {reach: tail.head(-stale) for reach, tail in self.tails.items()}
 
     def window(self, at: datetime) -> NDArray[np.float32]:
         """Features (context, features) of the ticks up to the newest one that ends by `at`, NaN where unknown.
@@ -108,12 +135,36 @@ class LivePanel:
         last, context = floor_tick(at, self.contract.panel.tick_s), self.contract.context
         with self.lock:
             ticks = self.ticks_until(last)
+            missing = self.steps(self.matrix_end, last)
+            if not 0 <= missing <= context or len(self.matrix) + missing < context:
+                missing = context
+                self.forget_features()
+            if missing:
+                found = np.concatenate([self.matrix, self.evaluated(ticks, missing)])
+                self.matrix, self.matrix_end = found[-context:], last
             self.drop_before(last)
-        both = ticks.tail(SHORT).select(self.near).tail(context).hstack(ticks.select(self.far).tail(context))
-        return np.ascontiguousarray(both.select(self.contract.feature_names).to_numpy())
+            return self.matrix.copy()
+
+    def evaluated(self, ticks: pl.DataFrame, count: int) -> NDArray[np.float32]:
+        """Features (count, features) of the last ticks of a table; those before them are in `matrix` already, or were dropped."""
+        found = np.empty((count, len(self.contract.features)), np.float32)
+        for reach in self.reaches:
+            tail = self.tail(reach, ticks, count)
+            found[:, reach.places] = reach.plan.evaluate(tail.tail(reach.lookback + count - 1)).tail(count).to_numpy()
+        return found
+
+    def tail(self, reach: Reach, ticks: pl.DataFrame, count: int) -> pl.DataFrame:
+        """The columns of a reach for the last ticks, `count` of them new, in one piece; the old ones are kept for later."""
+        old = self.tails.get(reach)
+        if old is None or old.height < reach.lookback - 1:
+            tail = ticks.select(reach.columns).tail(reach.lookback + count + SPARE)
+        else:
+            tail = old.tail(reach.lookback + SPARE).vstack(ticks.tail(count).select(reach.columns))
+        self.tails[reach] = tail.rechunk()
+        return self.tails[reach]
 
     def ticks_until(self, last: datetime) -> pl.DataFrame:
-        """The tick table of the contract's look-back that ends with a tick; computes only what is not there yet."""
+        """A tick table of the contract's look-back or more that ends with a tick; computes only what is not there yet."""
         first = self.first_for(last)
         if self.since is not None and first - self.margin < self.since:
             raise DataError(
@@ -122,17 +173,28 @@ class LivePanel:
                 found=f"{last}",
                 remedy="ask for windows in the order of time; older rows have been dropped",
             )
-        have = self.ticks.filter(pl.col(TICK) >= first) if self.ticks is not None else pl.DataFrame()
-        if have.is_empty() or have[TICK][0] > first:
-            have = self.compute(first, last)
-        elif have[TICK][-1] < last:
-            have = pl.concat([have, self.compute(have[TICK][-1] + self.tick, last)])
-        self.ticks = have
-        return have.filter(pl.col(TICK) <= last)
+        have = self.ticks
+        if have.is_empty() or self.ticks_end - (have.height - 1) * self.tick > first:
+            self.ticks, self.ticks_end = self.compute(first, last), last
+        elif self.ticks_end < last:
+            self.ticks, self.ticks_end = have.vstack(self.compute(self.ticks_end + self.tick, last)), last
+        if self.ticks.n_chunks() > MOST_CHUNKS:
+            self.ticks = self.ticks.tail(self.steps(first, self.ticks_end) + 1).rechunk()
+        return self.ticks.head(self.ticks.height - self.steps(last, self.ticks_end))
 
     def compute(self, first: datetime, last: datetime) -> pl.DataFrame:
         """The tick table from a tick to another, both included."""
-        return tick_table(Memory(self.buffers), self.contract.panel, first, last + self.tick, self.columns)
+        first_s, last_s, tick_s = int(first.timestamp()), int(last.timestamp()), self.contract.panel.tick_s
+        end = 1000 * np.arange(first_s, last_s + tick_s, tick_s, dtype=np.int64)
+        rows = {name: until(recent(frame, first - self.margins[name]), last) for name, frame in self.buffers.items()}
+        rows = {name: rows[name] for name in sources_of(self.columns, self.contract.panel, rows)}
+        found = filled(end, rows, self.contract.panel, self.columns)
+        unknown = np.full(len(end), np.nan)
+        return tick_frame(end, {name: found.get(name, unknown) for name in self.columns})
+
+    def steps(self, first: datetime, last: datetime) -> int:
+        """Ticks from one to another."""
+        return (last - first) // self.tick
 
     def first_for(self, last: datetime) -> datetime:
         """The oldest tick that the window ending with a tick looks back to."""
@@ -141,55 +203,25 @@ class LivePanel:
     @property
     def margin(self) -> timedelta:
         """Raw rows that a tick may need before its own start."""
-        panel = self.contract.panel
-        return max((margin(name, panel) for name in self.kept), default=timedelta()) + self.tick
+        return max(self.margins.values(), default=timedelta()) + self.tick
 
     def drop_before(self, last: datetime) -> None:
         """Forget the rows that no window from this tick on can need."""
         self.since = self.first_for(last) - self.margin
-        self.buffers = {name: since(frame, self.since) for name, frame in self.buffers.items()}
+        self.buffers = {name: cut(frame, self.since) for name, frame in self.buffers.items()}
 
 
-def split_by_reach(features: Sequence[FeatureSpec], context: int) -> tuple[list[pl.Expr], list[pl.Expr]]:
-    """Float32 columns (NaN where unknown) that a short tail of ticks suffices for, and those that need the whole look-back."""
-    near: list[pl.Expr] = []
-    far: list[pl.Expr] = []
-    for spec in features:
-        column = spec.expr.cast(pl.Float32).fill_null(float("nan")).alias(spec.name)
-        (near if spec.lookback + context - 1 <= SHORT else far).append(column)
-    return near, far
+def reaches_of(features: Sequence[FeatureSpec]) -> tuple[Reach, ...]:
+    """Features of a short look-back, then the others."""
+    places: dict[bool, list[int]] = {}
+    for place, spec in enumerate(features):
+        places.setdefault(spec.lookback > SHORT, []).append(place)
+    return tuple(reach_of(features, of_one) for of_one in places.values())
 
 
-def since(frame: pl.DataFrame, at: datetime) -> pl.DataFrame:
-    """The rows of a frame in ascending order of `ts` from a time on."""
-    return frame.slice(int((frame["ts"] < at).sum()))
-
-
-def merge(held: pl.DataFrame, rows: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, datetime]:
-    """Held rows (ascending in `ts`) with new ones in their places, and the earliest time at which anything changed.
-
-    Raises DataError when together they break an order that each keeps alone, e.g. block times that go back.
-    """
-    touched = earliest(rows)
-    head = held.filter(pl.col("ts") < touched)
-    if table.name == "blocks" and head.select((pl.col("number") >= rows["number"].min()).any()).item():
-        head = head.clear()  # a reorganisation: a number that is held already, at another time
-    tail = held.slice(head.height)
-    together = pl.concat([tail, rows])
-    if table.key:
-        replaced = tail.join(rows, on=table.key, how="semi", nulls_equal=True)
-        touched = min(touched, earliest(replaced)) if replaced.height else touched
-        together = together.unique(table.key, keep="last", maintain_order=True)
-    together = together.sort("ts", *table.order)
-    seam = pl.concat([head.tail(1), together])
-    for fault in faults(seam.sort(table.order), table)[:1]:
-        raise fault.error("rows")
-    return pl.concat([head, together], rechunk=False), touched
-
-
-def earliest(rows: pl.DataFrame) -> datetime:
-    """The earliest event time of some rows."""
-    first = rows["ts"].min()
-    if not isinstance(first, datetime):
-        raise TypeError("expected at least one row with a time")
-    return first
+def reach_of(features: Sequence[FeatureSpec], places: Sequence[int]) -> Reach:
+    """The features at some places, to be evaluated together."""
+    own = [features[place] for place in places]
+    exprs = {spec.name: spec.expr.cast(pl.Float64) for spec in own}
+    columns = tuple(sorted({name for spec in own for name in spec.expr.meta.root_names()}))
+    return Reach(plan(exprs), max(spec.lookback for spec in own), columns, tuple(places))

@@ -2,9 +2,10 @@
 
 Decided here: a state is one float32 vector, in this order, each part in C order:
 
-    shift      (horizon, target, level)        how far quantiles are moved now, in widths of the band
-    coverage   (horizon, target, 2)            rolling share of truths inside the outermost band x weight, and the weight
-    pending    (sum of horizons, target, level) the quantiles still to come true, horizon by horizon, newest first
+    shift      (horizon, target, level)               how far quantiles are moved now, in widths of the band
+    traces     (horizon, target, 5)                   rolling sums over truths, by `TRACES`
+    pending    (sum of horizons, target, level + 1)   quantiles still to come true, horizon by horizon, newest first, each
+                                                      with the width that its band had before online calibration
 
 The quantiles for horizon h wait in a line of h places; the last of the line was issued h ticks ago and is about now. A line
 moves by one place a tick, so a state tells the time by counting ticks and holds no clock. Zeros are a state that has issued
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from data.contract import Contract
 
 STATE, NEXT_STATE = "state", "next_state"  # input and output of the graph
+# Share of truths inside the outermost band, recent and usual size of errors in widths: each x its weight; then the weights.
+TRACES = ("inside", "recent", "usual", "recent_weight", "usual_weight")
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,15 @@ class Layout:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        """Shapes of the parts: shift, coverage, pending."""
-        horizons, targets, levels = len(self.horizons), self.targets, self.levels
-        return (horizons, targets, levels), (horizons, targets, 2), (sum(self.horizons), targets, levels)
+        """Shapes of the parts: shift, traces, pending."""
+        cells = len(self.horizons), self.targets
+        return (*cells, self.levels), (*cells, len(TRACES)), (sum(self.horizons), self.targets, self.levels + 1)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Lengths of the parts."""
-        shift, coverage, pending = (int(np.prod(shape)) for shape in self.shapes)
-        return shift, coverage, pending
+        shift, traces, pending = (int(np.prod(shape)) for shape in self.shapes)
+        return shift, traces, pending
 
     @property
     def size(self) -> int:
@@ -68,13 +71,14 @@ class Layout:
         return np.zeros((batch, self.size), np.float32)
 
     def parts(self, state: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Shift, coverage and pending, each with the batch axis in front, as views of `state` (batch, size)."""
+        """Shift, traces and pending, each with the batch axis in front, as views of `state` (batch, size)."""
         pieces = np.split(state, np.cumsum(self.sizes)[:-1], axis=1)
-        shift, coverage, pending = (p.reshape(-1, *shape) for p, shape in zip(pieces, self.shapes, strict=True))
-        return shift, coverage, pending
+        shift, traces, pending = (p.reshape(-1, *shape) for p, shape in zip(pieces, self.shapes, strict=True))
+        return shift, traces, pending
 
     def coverage(self, state: NDArray[np.float32]) -> NDArray[np.float64]:
         """(batch, target) rolling coverage of the outermost band over all horizons; NaN before anything has come true."""
-        inside, weight = np.moveaxis(self.parts(state)[1].sum(axis=1, dtype=np.float64), -1, 0)
+        traces = self.parts(state)[1].sum(axis=1, dtype=np.float64)
+        inside, weight = traces[..., TRACES.index("inside")], traces[..., TRACES.index("recent_weight")]
         share: NDArray[np.float64] = np.divide(inside, weight, out=np.full_like(inside, np.nan), where=weight > 0)
         return share

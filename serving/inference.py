@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data.contract import MODEL_FILE, Contract, read_contract, require_pair
 from data.errors import DataError, UsageError
+from data.online import NEXT_STATE, STATE, Layout
 from shaper.forecast import Forecast, ForecastError
 
 INPUT, OUTPUTS = "window", ("quantiles", "spike")
@@ -39,6 +40,15 @@ def artefact_folder(artefact: str | None, task: str, bundled: Path = BUNDLED) ->
 
 
 @dataclass(frozen=True)
+class Answer:
+    """Quantiles (horizon, target, level), spike probabilities (horizon, target), and the next state (1, size) if any."""
+
+    quantiles: NDArray[np.float32]
+    spike: NDArray[np.float32]
+    state: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
 class Forecaster:
     """A loaded artefact: its contract and the session that runs its graph on one thread."""
 
@@ -57,10 +67,15 @@ class Forecaster:
         loaded.require_shapes(path)
         return loaded
 
-    def run(self, window: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Quantiles (horizon, target, level) and spike probabilities (horizon, target) for one window (context, features)."""
-        quantiles, spike = self.session.run(OUTPUTS, {INPUT: window[np.newaxis]})
-        return quantiles[0], spike[0]
+    def run(self, window: NDArray[np.float32], state: NDArray[np.float32] | None = None) -> Answer:
+        """What the graph says to one window (context, features) and to the state (1, size) where it has a memory."""
+        if self.contract.online is None:
+            quantiles, spike = self.session.run(OUTPUTS, {INPUT: window[np.newaxis]})
+            return Answer(quantiles[0], spike[0], None)
+        remembered = Layout.of(self.contract).blank() if state is None else state
+        asked = {INPUT: window[np.newaxis], STATE: remembered}
+        quantiles, spike, after = self.session.run((*OUTPUTS, NEXT_STATE), asked)
+        return Answer(quantiles[0], spike[0], after)
 
     def require_shapes(self, path: Path) -> None:
         """Raise DataError unless the graph reads and answers what the contract says, tried on a window of unknowns."""
@@ -68,20 +83,27 @@ class Forecaster:
         window = np.full((contract.context, len(contract.features)), np.nan, np.float32)
         horizons, targets, levels = len(contract.horizons), len(contract.targets), len(contract.levels)
         try:
-            found = tuple(part.shape for part in self.run(window))
+            answer = self.run(window)
         except Exception as error:  # onnxruntime raises a family of its own, which shares no public ancestor
             raise unusable(path, "one that runs on the contract's window", first_line(error)) from error
+        found = (answer.quantiles.shape, answer.spike.shape)
         if found != ((horizons, targets, levels), (horizons, targets)):
             raise unusable(
                 path, f"answers {(horizons, targets, levels)} and {(horizons, targets)}", f"{found[0]} and {found[1]}"
             )
+        if answer.state is not None and answer.state.shape != (1, Layout.of(contract).size):
+            raise unusable(path, f"a next state of {Layout.of(contract).size} numbers", str(answer.state.shape))
 
     def forecast(self, window: NDArray[np.float32], issued_at_s: float) -> Forecast:
-        """The forecast for a window whose last tick ended at `issued_at_s` (seconds since 1970), usable until its last horizon.
+        """The forecast for a window, without any memory; see `told`."""
+        return self.told(self.run(window), issued_at_s)
+
+    def told(self, answer: Answer, issued_at_s: float) -> Forecast:
+        """The forecast of a tick that ended at `issued_at_s` (seconds since 1970), usable until its last horizon.
 
         Raises ForecastError when the model answers what cannot be a forecast (not finite, quantiles out of order).
         """
-        quantiles, spike = self.run(window)
+        quantiles, spike = answer.quantiles, answer.spike
         if not (np.isfinite(quantiles).all() and np.isfinite(spike).all()):
             raise ForecastError(
                 "expected finite quantiles and probabilities; found NaN or infinity; the answer is discarded"

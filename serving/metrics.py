@@ -36,6 +36,8 @@ class Metrics:
     forecast_seconds: Histogram
     forecast_issued: Gauge
     spike: Gauge
+    coverage: Gauge
+    begun_anew: Counter
     plans: Counter
     plan_seconds: Histogram
     plan_valid_until: Gauge
@@ -75,6 +77,8 @@ class Metrics:
             forecast_seconds=histogram("forecast_duration_seconds", "From rows to a forecast", WORK_BUCKETS),
             forecast_issued=gauge("forecast_issued_timestamp_seconds", "Issue time of the newest forecast"),
             spike=gauge("spike_probability", "Chance of a spike by the last horizon", "target"),
+            coverage=gauge("coverage_ratio", "Rolling share of truths inside the outermost band", "target"),
+            begun_anew=counter("calibration_resets_total", "Times the online calibration began anew", "reason"),
             plans=counter("plans_total", "Plans by what led them", "stage"),
             plan_seconds=histogram("plan_duration_seconds", "From a forecast to a plan", WORK_BUCKETS),
             plan_valid_until=gauge("plan_valid_until_timestamp_seconds", "Until when the newest plan holds"),

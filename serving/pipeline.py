@@ -19,7 +19,8 @@ from data.live import LivePanel
 from data.timeline import floor_tick
 from serving.demand import Rate, RecentOrders, mapped
 from serving.gateway import Gateway
-from serving.inference import Forecaster
+from serving.inference import Answer, Forecaster
+from serving.memory import Memory
 from serving.metrics import Metrics
 from serving.state import Update
 from shaper.forecast import Forecast, ForecastError
@@ -41,6 +42,7 @@ class Pipeline:
         self.orders = orders
         self.max_blind_ticks = max_blind_ticks
         self.panel = LivePanel(forecaster.contract)
+        self.memory = self.blank()
         self.gateway = Gateway.of(venue)
         self.forecast: Forecast | None = None
         self.forecast_note: str | None = None
@@ -87,22 +89,40 @@ class Pipeline:
 
     def try_forecast(self, tick: datetime) -> str:
         """Forecast a tick; returns the outcome. Raises ForecastError when the model's answer is no forecast."""
+        if self.memory.contract is not self.forecaster.contract:
+            self.memory = self.blank()
+        for missed in self.memory.missed(tick):
+            self.run(self.panel.window(missed), missed)
         window = self.panel.window(tick)
         self.read_current(window, tick)
         blind = self.forecaster.blind_targets(window, self.max_blind_ticks)
         if blind:
+            if self.memory.state is not None:
+                self.run(window, tick)  # what is issued now may not be used, but what was issued before comes true
             newest = self.panel.newest
             seen = f"newest row known at {newest.isoformat()}" if newest else "no row yet"
             self.forecast_note = (
                 f"none for {tick.isoformat()}: {', '.join(blind)} unknown for {self.max_blind_ticks} ticks, {seen}"
             )
             return "blind"
-        forecast = self.forecaster.forecast(window, tick.timestamp())
+        forecast = self.forecaster.told(self.run(window, tick), tick.timestamp())
         self.forecast, self.forecast_note = forecast, None
         self.metrics.forecast_issued.set(forecast.issued_at_s)
         for target, chances in zip(forecast.targets, forecast.spike, strict=True):
             self.metrics.spike.labels(target).set(chances[-1])
         return "issued"
+
+    def blank(self) -> Memory:
+        """The memory of a model that has not been asked yet."""
+        return Memory(self.forecaster.contract, lambda reason: self.metrics.begun_anew.labels(reason).inc())
+
+    def run(self, window: NDArray[np.float32], tick: datetime) -> Answer:
+        """Ask the model at a tick, so that its memory goes on, and show its coverage."""
+        answer = self.forecaster.run(window, self.memory.state)
+        self.memory.keep(answer.state, tick)
+        for target, share in self.memory.coverage().items():
+            self.metrics.coverage.labels(target).set(share)
+        return answer
 
     def read_current(self, window: NDArray[np.float32], tick: datetime) -> None:
         """Remember the targets' own values at a tick."""

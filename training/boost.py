@@ -11,16 +11,15 @@ from typing import Any
 import msgspec
 from jsonargparse import ArgumentParser, Namespace
 
-from data.contract import Calibration
 from data.errors import UsageError
 from training import boosting
 from training.bundle import samples
-from training.calibrating import METHOD, offsets
+from training.calibrating import offsets
 from training.cli import SEED, explained, write_config
 from training.datamodule import PanelData
 from training.ensembles import Boosted
 from training.evaluation import headlines
-from training.fitting import ARTEFACT, CONFIG, Fit, begin, conclude, judge
+from training.fitting import ARTEFACT, CONFIG, Fit, begin, calibration_of, conclude, judge
 from training.preparation import Prepared
 from training.progress import bar
 from training.settings import RunSettings, plainly
@@ -52,7 +51,7 @@ def boost(arguments: list[str]) -> tuple[Fit, RunSettings]:
     with explained("shaper train boost"):
         told = reader.parse_args(arguments)
     made = instantiated(reader, told)
-    config = json.loads(reader.dump(told, format="json", skip_none=False))
+    config = json.loads(reader.dump(told, format="json", skip_unset=False))
     config.pop("config", None)
     return fit(made.boosting, made.data, made.run, config), made.run
 
@@ -61,7 +60,7 @@ def instantiated(reader: ArgumentParser, told: Namespace) -> Namespace:
     """The settings as values. Raises UsageError for those that cannot be fitted."""
     try:
         with plainly():
-            made: Namespace = reader.instantiate_classes(told)
+            made: Namespace = reader.instantiate(told)
             return made
     except UsageError:
         raise
@@ -79,13 +78,14 @@ def fit(config: boosting.Boosting, data: PanelData, settings: RunSettings, told:
     with closing(run):
         boosted = trees(config, prepared, data.batch.stride)
         boosted = boosted.calibrated(offsets(boosted.predict, prepared))
-        verdict = judge(boosted.predict, prepared)
+        calibration = calibration_of(boosted.predict, prepared, settings)
+        verdict = judge(boosted.predict, prepared, calibration)
         contract = msgspec.structs.replace(
             prepared.contract,
             name=settings.name,
             architecture=boosting.ARCHITECTURE,
             code_version=code_version(),
-            calibration=Calibration(METHOD, prepared.window(prepared.split.calibration)),
+            calibration=calibration,
             metrics=headlines(verdict.metrics),
         )
         boosting.export(boosted, contract, settings.home / ARTEFACT, samples(prepared))

@@ -23,6 +23,7 @@ def card(contract: Contract, parity: float) -> str:
         ("chain and markets", f"{contract.panel.chain}; {markets(contract)}"),
         ("trained on", f"{contract.training.since} to {contract.training.until}"),
         ("calibration", calibrated(contract)),
+        *online(contract),
         ("data digest", f"`{contract.data_digest}`"),
         ("contract digest", f"`{contract.digest}`"),
         ("code, seed", f"{contract.code_version}, {contract.seed}"),
@@ -48,6 +49,16 @@ def calibrated(contract: Contract) -> str:
     """The method of calibration and the issue times it saw."""
     window = contract.calibration.window
     return contract.calibration.method + (f" on {window.since} to {window.until}" if window else "")
+
+
+def online(contract: Contract) -> list[tuple[str, str]]:
+    """How calibration goes on in use; nothing where it ends with training."""
+    if contract.online is None:
+        return []
+    found = zip(contract.targets, contract.online.rates, contract.online.half_life_ticks, strict=True)
+    hours = contract.panel.tick_s / 3600
+    told = (f"{target.name}: {rate:g} widths a miss, half-life {ticks * hours:.3g} h" for target, rate, ticks in found)
+    return [("calibration in use", "; ".join(told))]
 
 
 def metrics(contract: Contract) -> list[str]:

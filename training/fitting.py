@@ -20,8 +20,9 @@ from data.contract import Calibration, Contract
 from data.errors import DataError
 from training import evaluation, plots
 from training.bundle import Bundle, save
-from training.calibrating import METHOD, offsets
+from training.calibrating import METHOD, offsets, online
 from training.evaluation import Answers, Hindsight, Predict, headlines
+from training.online import followed, memory_begins
 from training.preparation import Prepared
 from training.settings import RunSettings
 from training.tracking import Run, Store, environment
@@ -80,11 +81,17 @@ def start(settings: RunSettings, prepared: Prepared, config: Mapping[str, object
     return run
 
 
-def calibrated(bundle: Bundle, prepared: Prepared) -> Bundle:
-    """The bundle with bands that held as often as they say in the calibration period."""
+def calibrated(bundle: Bundle, prepared: Prepared, settings: RunSettings) -> Bundle:
+    """The bundle with bands that held as often as they say in the calibration period, and how they go on in use."""
     bundle.served.calibrate(torch.from_numpy(offsets(predictor(bundle), prepared)))
-    calibration = Calibration(METHOD, prepared.window(prepared.split.calibration))
+    calibration = calibration_of(predictor(bundle), prepared, settings)
     return bundle.told(msgspec.structs.replace(bundle.contract, calibration=calibration))
+
+
+def calibration_of(predict: Predict, prepared: Prepared, settings: RunSettings) -> Calibration:
+    """What the contract says of a calibration that has just been made; `predict` answers as it leaves the model."""
+    made = Calibration(METHOD, prepared.window(prepared.split.calibration))
+    return msgspec.structs.replace(made, online=online(predict, prepared)) if settings.online else made
 
 
 def predictor(bundle: Bundle) -> Predict:
@@ -99,25 +106,42 @@ def predictor(bundle: Bundle) -> Predict:
     return predict
 
 
-def judge(predict: Predict, prepared: Prepared) -> Verdict:
-    """Ask the model at every row of the validation and test periods and score what it says."""
+def judge(predict: Predict, prepared: Prepared, calibration: Calibration) -> Verdict:
+    """Ask the model at every row of the validation and test periods and score what it says.
+
+    `predict` answers as the offline calibration leaves it; where calibration goes on online, what it would have issued is
+    scored.
+    """
+    contract = msgspec.structs.replace(prepared.contract, calibration=calibration)
     parts = {"validation": prepared.split.validation, "test": prepared.split.test}
     seen: dict[str, dict[str, Hindsight]] = {}
     metrics: dict[str, float] = {}
     for name, part in parts.items():
         rows = prepared.trainable(part)
         if len(rows):
-            answers = evaluation.answer(predict, prepared.windows, rows)
+            answers = issued(predict, prepared, contract, rows)
             seen[name] = evaluation.hindsight(prepared, rows, answers)
             scores = evaluation.score(seen[name], prepared.contract.levels)
             metrics |= evaluation.flat(scores, prepared.contract.levels, name)
     return Verdict(seen, metrics)
 
 
+def issued(predict: Predict, prepared: Prepared, contract: Contract, rows: NDArray[np.int64]) -> Answers:
+    """What the model would have issued at some rows, with the memory of the ticks before them where it has one."""
+    if contract.online is None:
+        return evaluation.answer(predict, prepared.windows, rows)
+    ticks, tick_s = prepared.rows.ticks, contract.panel.tick_s
+    begin = max(int(memory_begins(float(ticks[rows[0]]), tick_s) - ticks[0]) // tick_s, 0)
+    span = np.arange(begin, rows[-1] + 1)
+    quantiles, spike = evaluation.answer(predict, prepared.windows, span)
+    quantiles = followed(contract, ticks[span], quantiles, prepared.windows[begin : rows[-1] + 1])
+    return quantiles[rows - begin], spike[rows - begin]
+
+
 def finish(bundle: Bundle, prepared: Prepared, settings: RunSettings, run: Run | None) -> Fit:
     """Calibrate, score, save and record a fitted network."""
-    bundle = calibrated(bundle, prepared)
-    verdict = judge(predictor(bundle), prepared)
+    bundle = calibrated(bundle, prepared, settings)
+    verdict = judge(predictor(bundle), prepared, bundle.contract.calibration)
     bundle = bundle.told(
         msgspec.structs.replace(bundle.contract, name=settings.name, metrics=headlines(verdict.metrics))
     )

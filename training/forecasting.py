@@ -1,7 +1,7 @@
 """The forecasts that an artefact would have issued over a history: at each tick, from what was knowable then.
 
-Decided here: which ticks are answered (those whose target was known at least once within the context), and the files that
-the answers are written to.
+Decided here: which ticks are answered (those whose target was known at least once within the context), the files that the
+answers are written to. A forecast does not depend on which period was asked for, its memory included (`training.online`).
 """
 
 import datetime as dt
@@ -19,6 +19,7 @@ from data.contract import Contract
 from data.errors import DataError
 from data.history import History
 from training.artefact import Artefact
+from training.online import followed, memory_begins, seen_within
 
 BATCH = 512
 QUANTILES_FILE, SPIKES_FILE = "quantiles.parquet", "spikes.parquet"
@@ -49,33 +50,38 @@ def issue(
     Raises DataError when the history holds no such tick.
     """
     contract = artefact.contract
-    before = dt.timedelta(seconds=(contract.context - 1) * contract.panel.tick_s)  # so that the first window is whole
-    rows = panel.build(history, contract.panel, contract.feature_names, since and since - before, until)
-    asked = rows.ticks >= (since.timestamp() if since else -np.inf)
-    if not asked.any():
+    tick_s, earliest = contract.panel.tick_s, -np.inf if since is None else since.timestamp()
+    begin = earliest if since is None or contract.online is None else memory_begins(earliest, tick_s)
+    context = dt.timedelta(seconds=(contract.context - 1) * tick_s)  # so that the first window is whole
+    first = None if since is None else dt.datetime.fromtimestamp(begin, dt.UTC) - context
+    rows = panel.build(history, contract.panel, contract.feature_names, first, until)
+    if not (rows.ticks >= earliest).any():
         raise DataError(
             history.where,
-            expected=f"ticks of {contract.panel.tick_s} s between {since or 'its start'} and {until or 'its end'}",
+            expected=f"ticks of {tick_s} s between {since or 'its start'} and {until or 'its end'}",
             found="none",
             remedy="name a period that `shaper data check` shows as covered",
         )
-    windows = panel.windows(panel.pad(rows, contract.context).matrix, contract.context)[int(asked.argmax()) :]
-    quantiles = np.empty(
-        (len(windows), len(contract.horizons), len(contract.targets), len(contract.levels)), np.float32
-    )
-    spike = np.empty(quantiles.shape[:3], np.float32)
+    kept = slice(int((rows.ticks >= begin).argmax()), None)
+    windows = panel.windows(panel.pad(rows, contract.context).matrix, contract.context)[kept]
+    quantiles, spike = answers(artefact, windows, progress)
+    if contract.online is not None:
+        quantiles = followed(contract, rows.ticks[kept], quantiles, windows)
+    asked = slice(int((rows.ticks[kept] >= earliest).argmax()), None)
+    answered = seen_within(windows[asked], contract)
+    return Forecasts(rows.ticks[kept][asked], quantiles[asked], spike[asked], answered)
+
+
+def answers(
+    artefact: Artefact, windows: NDArray[np.float32], progress: Callable[[int, int], None] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the graph says to each window on its own, in batches."""
+    parts = []
     for start in range(0, len(windows), BATCH):
-        part = slice(start, start + BATCH)
-        quantiles[part], spike[part] = artefact.forecast(np.ascontiguousarray(windows[part]))
+        parts.append(artefact.forecast(windows[start : start + BATCH]))
         if progress is not None:
             progress(min(start + BATCH, len(windows)), len(windows))
-    return Forecasts(rows.ticks[asked], quantiles, spike, seen_within(windows, contract))
-
-
-def seen_within(windows: NDArray[np.float32], contract: Contract) -> NDArray[np.bool_]:
-    """(n, target): whether the target's own value was known at least once in the window."""
-    columns = [contract.feature_names.index(target.value) for target in contract.targets]
-    return np.stack([np.isfinite(windows[:, :, column]).any(axis=1) for column in columns], axis=1)
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def write(forecasts: Forecasts, contract: Contract, folder: Path) -> None:

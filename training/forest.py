@@ -17,7 +17,7 @@ from training.artefact import INPUT, OUTPUTS
 from training.ensembles import Boosted
 from training.stage import with_calibration
 
-OPSETS = {"": 18, "ai.onnx.ml": 3}
+OPSETS = {"": 20, "ai.onnx.ml": 3}
 IR_VERSION = 10
 LEAF = np.array([(0.0, 0, 0.0, 0, 0, 0, 1)], dtype=[
     ("value", "f8"), ("feature_idx", "i8"), ("num_threshold", "f8"), ("missing_go_to_left", "u1"),

@@ -107,8 +107,17 @@ def draft(history: History, panel: PanelSettings, division: SplitSettings, seed:
 
 def columns(panel: PanelSettings, market: Panel) -> tuple[tuple[Feature, ...], tuple[Target, ...]]:
     """Features of the families and the targets on them; UsageError for an unknown one or a family that a target needs."""
-    features, targets = registry.describe(panel.families, market), describe_targets(panel.targets, market)
+    offered, targets = registry.describe(panel.families, market), describe_targets(panel.targets, market)
+    features = tuple(feature for feature in offered if feature.name not in panel.without)
     names = {feature.name for feature in features}
+    strange = sorted(set(panel.without) - {feature.name for feature in offered})
+    if strange:
+        raise UsageError(
+            "data.panel.without",
+            expected="features of the families",
+            found=", ".join(strange),
+            remedy="correct the names, or leave them out",
+        )
     for target in targets:
         missing = sorted({target.value, target.anchor, *filter(None, (target.threshold, target.calm))} - names)
         if missing:

@@ -1,6 +1,7 @@
 """One way to fit whatever a configuration file describes, for the commands that fit many.
 
-Decided here: a file with a `boosting` section is gradient boosting, any other is a network.
+Decided here: a file with a `boosting` section is gradient boosting, one with a `combination` fits several, any other is a
+network.
 """
 
 from pathlib import Path
@@ -21,6 +22,10 @@ def fit(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
         from training.boost import fit_boosting
 
         return fit_boosting(config, overrides)
+    if "combination" in read(config):
+        from training.combine import combine
+
+        return combine(["--config", str(config), *overrides])[0]
     from training.cli import fit_network
 
     return fit_network(config, overrides)

@@ -26,13 +26,15 @@ def require(where: str, faults: list[tuple[bool, str, str]], remedy: str = "corr
 class PanelSettings:
     """What is forecast and from what.
 
-    `targets` and `families` name what `data.targets` and `data.features` offer; `roles` maps a role to the symbols that may
-    play it, best first; a window holds `context` ticks of `tick_s` seconds; `horizons` are in ticks.
+    `targets` and `families` name what `data.targets` and `data.features` offer, `without` the features of these families that
+    are left out, such as the day of the week where there are too few weeks to learn from; `roles` maps a role to the symbols
+    that may play it, best first; a window holds `context` ticks of `tick_s` seconds; `horizons` are in ticks.
     """
 
     task: str = "panel"
     targets: tuple[str, ...] = ("volatility", "congestion")
     families: tuple[str, ...] = ("volatility", "congestion", "calendar")
+    without: tuple[str, ...] = ()
     tick_s: int = 300
     chain: str = "ethereum"
     roles: dict[str, list[str]] = field(
@@ -205,7 +207,7 @@ class RunSettings:
 
     `experiment` is the MLflow experiment (absent: the task); `kind` marks runs to be compared with one another; `parent` is
     the MLflow run it is nested under; `track: false` leaves MLflow out; `store` is the folder of the local store, used
-    unless MLFLOW_TRACKING_URI names another.
+    unless MLFLOW_TRACKING_URI names another. `online: false` ends the calibration with training.
     """
 
     name: str
@@ -215,6 +217,7 @@ class RunSettings:
     parent: str | None = None
     track: bool = True
     store: Path = Path("var/mlflow")
+    online: bool = True
 
     @property
     def home(self) -> Path:

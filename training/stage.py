@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from data.contract import DIGEST_KEY, Contract
 from data.online import NEXT_STATE, STATE, Layout
 from training.artefact import INPUT, OUTPUTS
-from training.online import INSIDE_AND_ALL, LARGEST, Tracking
+from training.online import ERROR, INSIDE, LARGEST, LARGEST_ERROR, ONE, Tracking
 from training.shapes import shape_of
 
 PRODUCER = "derivatives-traffic-shaper"
 PREFIX = "calibration/"  # of every name inside the stage
 QUANTILES = OUTPUTS[0]
 Value = str | NDArray[Any] | np.generic  # an earlier answer, by name, or a constant
+ZERO, UNIT = np.float32(0), np.float32(1)
 FLOAT = 1  # onnx.TensorProto.FLOAT
 
 
@@ -129,8 +130,17 @@ class Stage:
         """
         bottom, top = self.ends(quantiles)
         crossed = self.add("Add", quantiles, self.add("Mul", shift, self.add("Sub", top, bottom)))
+        return self.ordered(crossed, name)
+
+    def ordered(self, quantiles: str, name: str = "") -> str:
+        """Quantiles in ascending order of their levels."""
         own = f"{self.prefix}{len(self.nodes)}"
-        return self.split("TopK", [crossed, whole([self.levels])], [name or own, f"{own}/order"], axis=-1, largest=0)[0]
+        answers = [name or own, f"{own}/order"]
+        return self.split("TopK", [quantiles, whole([self.levels])], answers, axis=-1, largest=0)[0]
+
+    def clipped(self, value: str, least: np.generic, most: np.generic) -> str:
+        """A value within bounds."""
+        return self.add("Min", self.add("Max", value, least), most)
 
     def number(self, condition: str) -> str:
         """A condition as 0 or 1."""
@@ -141,39 +151,89 @@ def follow(stage: Stage, calibrated: str, contract: Contract) -> None:
     """Add what `training.online.Tracking.step` does: from `calibrated` and `state` to the quantiles and `next_state`."""
     constants, layout = Tracking.of(contract), Layout.of(contract)
     flat = stage.split(
-        "Split", [STATE, whole(layout.sizes)], [f"{stage.prefix}{n}" for n in ("shift", "seen", "lines")], axis=1
+        "Split", [STATE, whole(layout.sizes)], [f"{stage.prefix}{n}" for n in ("shift", "traces", "pending")], axis=1
     )
-    shift, seen, lines = (
+    shift, traces, pending = (
         stage.add("Reshape", part, whole([-1, *shape])) for part, shape in zip(flat, layout.shapes, strict=True)
     )
-    due = stage.add("Gather", lines, layout.due, axis=1)
-    came, known = truth(stage, contract)
-    bottom, top = stage.ends(due)
-    counted = stage.number(stage.add("And", known, stage.add("Greater", top, bottom)))
-    reached = stage.number(stage.add("LessOrEqual", came, due))
-    step = stage.add("Mul", constants.rate, stage.add("Sub", constants.level, reached))
-    moved = stage.add("Add", shift, stage.add("Mul", step, counted))
-    shift = stage.add("Min", stage.add("Max", moved, -constants.bound), constants.bound)
-    issued = stage.moved(calibrated, shift, QUANTILES)
-    lines = stage.add("Gather", stage.add("Concat", issued, lines, axis=1), layout.moves, axis=1)
-    inside = stage.number(
-        stage.add("And", stage.add("GreaterOrEqual", came, bottom), stage.add("LessOrEqual", came, top))
-    )
-    fresh = stage.add("Sub", stage.add("Max", inside, INSIDE_AND_ALL), seen)
-    seen = stage.add("Add", seen, stage.add("Mul", stage.add("Mul", counted, constants.pace), fresh))
-    parts = zip((shift, seen, lines), layout.sizes, strict=True)
+    waited = stage.add("Gather", pending, layout.due, axis=1)
+    due = stage.add("Gather", waited, whole(np.arange(stage.levels)), axis=3)
+    unit = stage.add("Gather", waited, whole([stage.levels]), axis=3)
+    came, known, seen = truth(stage, contract)
+    counted = stage.number(stage.add("And", known, stage.add("Greater", unit, ZERO)))
+    shift = shifted(stage, constants, shift, (came, due, counted))
+    traces = traced(stage, constants, traces, (came, due, unit, counted))
+    bottom, top = stage.ends(calibrated)
+    width = stage.add("Sub", top, bottom)
+    factor = stretch(stage, constants, traces)
+    middle = stage.add("Gather", calibrated, whole([constants.middle]), axis=3)
+    beyond = stage.add("Mul", stage.add("Sub", calibrated, middle), stage.add("Sub", factor, UNIT))
+    stretched = stage.add("Add", calibrated, beyond)
+    moved = stage.add("Add", stretched, stage.add("Mul", shift, stage.add("Mul", width, factor)))
+    issued = stage.ordered(moved, QUANTILES)
+    counting = stage.add("Mul", width, seen)
+    joined = stage.add("Concat", stage.add("Concat", issued, counting, axis=3), pending, axis=1)
+    waiting = stage.add("Gather", joined, layout.moves, axis=1)
+    parts = zip((shift, traces, waiting), layout.sizes, strict=True)
     stage.add(
         "Concat", *(stage.add("Reshape", part, whole([-1, size])) for part, size in parts), name=NEXT_STATE, axis=1
     )
 
 
-def truth(stage: Stage, contract: Contract) -> tuple[str, str]:
-    """What came true at the tick of issue (batch, 1, target, 1), 0 where unknown, and whether it is known."""
-    newest = stage.add("Gather", INPUT, whole([contract.context - 1]), axis=1)
-    value = stage.add("Gather", newest, whole(shape_of(contract).value_columns), axis=2)
-    upright = stage.add("Unsqueeze", value, whole([3]))
+def shifted(stage: Stage, constants: Tracking, shift: str, seen: tuple[str, str, str]) -> str:
+    """`Tracking.shifted`; `seen` are what came, the quantiles due, and whether they count."""
+    came, due, counted = seen
+    missed = stage.add("Sub", constants.level, stage.number(stage.add("LessOrEqual", came, due)))
+    step = stage.add("Mul", stage.add("Mul", constants.rate, missed), counted)
+    return stage.clipped(stage.add("Add", shift, step), -constants.bound, constants.bound)
+
+
+def traced(stage: Stage, constants: Tracking, traces: str, seen: tuple[str, str, str, str]) -> str:
+    """`Tracking.traced`; `seen` are what came, the quantiles due, the widths of their bands, and whether they count."""
+    came, due, unit, counted = seen
+    bottom, top = stage.ends(due)
+    within = stage.add("And", stage.add("GreaterOrEqual", came, bottom), stage.add("LessOrEqual", came, top))
+    middle = stage.add("Gather", due, whole([constants.middle]), axis=3)
+    away = stage.add("Abs", stage.add("Sub", came, middle))
+    error = stage.add(
+        "Min", stage.add("Div", away, stage.add("Where", stage.add("Greater", unit, ZERO), unit, UNIT)), LARGEST_ERROR
+    )
+    told = stage.add("Add", stage.add("Mul", stage.number(within), INSIDE), stage.add("Mul", error, ERROR))
+    fresh = stage.add("Sub", stage.add("Add", told, ONE), traces)
+    return stage.add("Add", traces, stage.add("Mul", stage.add("Mul", counted, constants.pace), fresh))
+
+
+def stretch(stage: Stage, constants: Tracking, traces: str) -> str:
+    """`Tracking.stretch`."""
+    recent, usual, recent_weight, usual_weight = (
+        stage.add("Gather", traces, whole([place]), axis=3) for place in (1, 2, 3, 4)
+    )
+    lately, before = stage.add("Mul", recent, usual_weight), stage.add("Mul", usual, recent_weight)
+    seen = stage.add("And", stage.add("Greater", lately, ZERO), stage.add("Greater", before, ZERO))
+    lately, before = (stage.add("Where", seen, size, UNIT) for size in (lately, before))
+    wider, narrower = (
+        beyond(stage, constants, stage.add("Div", *pair)) for pair in ((lately, before), (before, lately))
+    )
+    return stage.clipped(stage.add("Div", wider, narrower), constants.least, constants.most)
+
+
+def beyond(stage: Stage, constants: Tracking, ratio: str) -> str:
+    """`Tracking.beyond`."""
+    climb = stage.add("Max", stage.add("Sub", stage.add("Mul", np.float32(2), ratio), constants.foot), UNIT)
+    return stage.add("Min", stage.add("Max", ratio, UNIT), climb)
+
+
+def truth(stage: Stage, contract: Contract) -> tuple[str, str, str]:
+    """What came true at the tick of issue (batch, 1, target, 1), 0 where unknown; whether it is known; whether any was seen.
+
+    The last is 1 where the window holds any value of the target, else 0.
+    """
+    values = stage.add("Gather", INPUT, whole(shape_of(contract).value_columns), axis=2)
+    upright = stage.add("Unsqueeze", values, whole([3]))
     known = stage.add("Less", stage.add("Abs", upright), LARGEST)
-    return stage.add("Where", known, upright, np.float32(0)), known
+    newest, is_known = (stage.add("Gather", part, whole([contract.context - 1]), axis=1) for part in (upright, known))
+    seen = stage.add("ReduceMax", stage.number(known), whole([1]), keepdims=1)
+    return stage.add("Where", is_known, newest, ZERO), is_known, seen
 
 
 def stamped(model: Any, contract: Contract) -> bytes:

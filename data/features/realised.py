@@ -1,7 +1,7 @@
 """Realised volatility of the main market, and what spills over from the others.
 
-Decided here: returns are in percent, so that their squares keep six digits in exact sums; volatilities are half the log of a
-mean variance. The estimators are realised variance and its two halves (Barndorff-Nielsen, Kinnebrock and Shephard 2010),
+Decided here: returns are in percent, so that their squares keep at least three digits in exact sums; volatilities are half the
+log of a mean variance. The estimators are realised variance and its two halves (Barndorff-Nielsen, Kinnebrock and Shephard 2010),
 bipower variation and the jump part above it (Barndorff-Nielsen and Shephard 2004), Garman and Klass (1980); the windows are
 those of a heterogeneous autoregression (Corsi 2009). A shock is a distance to the trailing day in standard deviations.
 """

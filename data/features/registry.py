@@ -24,6 +24,7 @@ from data.features import (
     rhythm,
     volatility,
 )
+from data.features.plan import plan
 from data.features.spec import FeatureSpec
 from data.timeline import TICK
 
@@ -81,5 +82,5 @@ def columns_of(features: Sequence[FeatureSpec]) -> frozenset[str]:
 
 def evaluate(ticks: pl.DataFrame, names: Sequence[str], panel: Panel) -> pl.DataFrame:
     """`tick` and one Float64 column a feature (null where unknown), one row for each row of a contiguous tick table."""
-    columns = [spec.expr.cast(pl.Float64).alias(spec.name) for spec in specs(names, panel)]
-    return ticks.select(TICK, *columns)
+    columns = {spec.name: spec.expr.cast(pl.Float64) for spec in specs(names, panel)}
+    return plan({TICK: pl.col(TICK), **columns}).evaluate(ticks)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data.contract import Feature, Panel
-from data.fixedpoint import fixed, real
+from data.fixedpoint import grained
 
 HOUR_S, DAY_S = 3600, 86400
 LEAST_DEVIATION = 1e-3  # of what is scored, so that a value that never moved is not divided by rounding
@@ -43,8 +43,7 @@ def enough(window: int) -> int:
 
 def rolling_mean(value: pl.Expr, window: int) -> pl.Expr:
     """Mean of the known values among the last `window` ticks; null if fewer than a quarter of them are known."""
-    total = fixed(value).rolling_sum(window, min_samples=enough(window))
-    return real(total) / known_count(value, window)
+    return grained(value).rolling_mean(window, min_samples=enough(window))
 
 
 def rolling_std(value: pl.Expr, window: int) -> pl.Expr:

@@ -112,6 +112,17 @@ def test_a_window_of_an_earlier_time_does_not_see_later_rows() -> None:
     np.testing.assert_array_equal(live.window(at(6 * 3600)), expected(frames, made, at(6 * 3600)))
 
 
+def test_counts_of_unknown_tiers_beside_known_ones_follow_each_other() -> None:
+    made, seconds = contract(["demand", "order_mix"], ["demand"]), counts(7200)
+    tiers = [seconds.with_columns(tier=pl.lit(tier, pl.String)) for tier in (None, "maker", "taker")]
+    frame = pl.concat(tiers).sort("ts", "tier")
+    live = filled(made, {"request_counts": frame.head(21_000)})
+    for place in range(21_000, frame.height, 100):
+        live.append("request_counts", frame.slice(place, 100))
+    assert live.rows == {"request_counts": frame.height}
+    np.testing.assert_array_equal(live.window(at(7200)), expected({"request_counts": frame}, made, at(7200)))
+
+
 def test_a_block_at_another_time_replaces_the_old_one() -> None:
     made, frame = small(), blocks(600)
     live = filled(made, {"blocks": frame})

@@ -34,6 +34,18 @@ def test_a_pause_of_over_a_minute_breaks_a_run() -> None:
     assert table({"blocks": frame}, 300)["full_run"].to_list() == [1.0]
 
 
+def test_the_path_of_the_base_fee_within_a_tick_is_told_by_its_extremes_its_spread_and_its_last_five_blocks() -> None:
+    fees = [math.e, math.e, math.e**3, math.e**3, math.e**3, math.e**3, math.e**2]
+    wei = [round(fee * 1e9) for fee in fees]
+    frame = blocks(7, step_s=12).with_columns(base_fee_wei=pl.Series(wei), gas_used=pl.Series([EMPTY] * 3 + [FULL] * 4))
+    found = table({"blocks": frame}, 300).row(0, named=True)
+    assert found["base_fee_most"] == pytest.approx(3, abs=1e-8)
+    assert found["base_fee_least"] == pytest.approx(1, abs=1e-8)
+    assert found["base_fee_late"] == pytest.approx((4 * 3 + 2) / 5, abs=1e-8)
+    assert found["base_fee_spread"] == pytest.approx(math.sqrt((2 * 1 + 4 * 9 + 4) / 7 - (16 / 7) ** 2), abs=1e-7)
+    assert found["utilisation_late"] == pytest.approx(0.8)
+
+
 def test_bids_are_mean_logs_and_unknown_ones_do_not_count() -> None:
     frame = blocks(3, step_s=12).with_columns(builder_bid_gwei=pl.Series([math.e, None, math.e**3]))
     found = table({"blocks": frame}, 300).row(0, named=True)

@@ -48,18 +48,18 @@ def windows(count: int = 24, seed: int = 0, holes: float = 0.05) -> NDArray[np.f
     return made
 
 
-def statistics() -> Statistics:
-    """Statistics for SMALL with a spread."""
-    shape = shape_of(SMALL)
+def statistics(contract: Contract = SMALL) -> Statistics:
+    """Statistics with a spread."""
+    shape = shape_of(contract)
     blank = Statistics.blank(shape)
     changed = {"center": torch.full((shape.features,), 3.0), "spike_rate": torch.full(shape.outcome[:2], 0.1)}
     return Statistics(**({field.name: getattr(blank, field.name) for field in fields(Statistics)} | changed))
 
 
-def served(name: str = "linear") -> Served:
+def served(name: str = "linear", contract: Contract = SMALL) -> Served:
     """A model with random weights and offsets."""
     torch.manual_seed(0)
-    made = Served(build(name, shape_of(SMALL), statistics()))
+    made = Served(build(name, shape_of(contract), statistics(contract)))
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(0.2 * torch.randn_like(weight))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.calibrating import band_offsets
+from training.calibrating import RATES, band_offsets, chosen, speed
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -45,3 +45,16 @@ def test_levels_without_a_mirror_are_corrected_one_by_one() -> None:
     found = band_offsets(forecasts(truth, (0.0, 1.0)), truth, (0.5, 0.9))[0, 0]
     assert found[0] == pytest.approx(0.5, abs=0.02)
     assert found[1] == pytest.approx(-0.1, abs=0.02)
+
+
+def test_the_fastest_rate_that_costs_next_to_nothing_is_chosen() -> None:
+    truth = np.zeros((100, 2))
+    quantiles = np.zeros((100, len(RATES), 2, 3), np.float32)
+    quantiles[:] = np.array([-1, 0, 1], np.float32) * np.array([1.001, 1.0, 1.002, 1.2])[:, None, None]
+    assert chosen(quantiles, truth, (0.1, 0.5, 0.9)) == RATES[2]
+
+
+def test_speed_is_the_density_of_outcomes_at_the_ends_of_the_band() -> None:
+    truth = np.random.default_rng(0).uniform(0, 1, (20_000, 1))
+    quantiles = np.broadcast_to(np.array([0.05, 0.95], np.float32), (20_000, 1, 2))
+    assert speed(quantiles, truth) == pytest.approx(0.9, abs=0.03)  # density 1 a unit, and the band is 0.9 units wide

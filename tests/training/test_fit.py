@@ -1,15 +1,19 @@
 """Fitting through the command line, and what is left behind."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from data.errors import DataError, UsageError
+from data.history import History
 from tests.training.stopping import Stop
-from training import bundle
+from training import bundle, forecasting
 from training.artefact import Artefact
+from training.calibrating import RATES
 from training.cli import fit_network
 from training.commands import export, train
 from training.evaluation import restore
@@ -43,6 +47,24 @@ def test_metrics_are_given_by_part_target_and_horizon(fitted: Fit) -> None:
 def test_calibration_is_written_into_the_contract(fitted: Fit) -> None:
     assert fitted.contract.calibration.window is not None
     assert fitted.contract.calibration.window.until <= "2024-01-10"
+    online = fitted.contract.online
+    assert online is not None
+    assert online.window == fitted.contract.calibration.window
+    assert set(online.rates) <= set(RATES)
+
+
+def test_a_history_is_forecast_as_the_run_was_scored(fitted: Fit, history: Path, tmp_path: Path) -> None:
+    export.main([str(fitted.folder), "--out", str(tmp_path / "made")])
+    opened = Artefact.open(tmp_path / "made")
+    scored = restore(fitted.folder / "test.npz")["volatility"].issued
+    since, until = (dt.datetime.fromtimestamp(int(scored.issued_s[place]), dt.UTC) for place in (3, 40))
+    issued = forecasting.issue(opened, History.open(history), since, until)
+    np.testing.assert_allclose(issued.quantiles[:, :, 0], scored.quantiles[3:40], atol=1e-4)
+
+
+def test_calibration_may_end_with_training(history: Path, config: Path, tmp_path: Path) -> None:
+    options = (f"--data.history={history}", f"--run.folder={tmp_path}", "--trainer.max_epochs=1", "--run.online=false")
+    assert fit_network(config, options).contract.online is None
 
 
 def test_equal_seeds_make_equal_weights(fitted: Fit, history: Path, config: Path, tmp_path: Path) -> None:

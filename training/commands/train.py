@@ -1,6 +1,6 @@
-"""Fit, validate or test a model on recorded history; `boost` fits gradient boosting."""
+"""Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `combine` several models as one."""
 
-DESCRIPTION = "Fit, validate or test a model on recorded history; `boost` fits gradient boosting."
+DESCRIPTION = "Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `combine` several models as one."
 EXAMPLE = (
     "example: shaper train fit --config training/configs/panel-tcn.yaml --data.history history --data.split.until 2024-02-01;"
     " continue with --ckpt_path last; show all settings with --print_config;"
@@ -15,6 +15,12 @@ def main(argv: list[str]) -> int:
         from training.summary import tell
 
         tell(*boost(argv[1:]))
+        return 0
+    if argv[:1] == ["combine"]:
+        from training.combine import combine
+        from training.summary import tell
+
+        tell(*combine(argv[1:]))
         return 0
     from training.cli import ForecastCLI
 
