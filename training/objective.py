@@ -38,7 +38,7 @@ class Objective(nn.Module):
     def __init__(self, settings: OptimiserSettings, prepared: Prepared) -> None:
         super().__init__()
         contract, told = prepared.contract, settings.loss
-        self.settings = settings
+        self.settings, self._levels = settings, prepared.shape.levels
         self.register_buffer("levels", torch.tensor(prepared.shape.levels), persistent=False)
         self.register_buffer("weight", target_weight(prepared.shape, prepared.statistics), persistent=False)
         self._qlike = [(volatility(contract, name), weight) for name, weight in told.qlike.items() if weight]
@@ -59,8 +59,7 @@ class Objective(nn.Module):
             parts["qlike"] = qlike(found.quantiles[cell], batch.ahead[cell], known[cell], self.levels)
             total = total + weight * parts["qlike"]
         if self._levers:
-            levels = tuple(self.levels.tolist())
-            parts["decision"] = decision_cost(found.quantiles, batch.ahead, known, levels, self._levers)
+            parts["decision"] = decision_cost(found.quantiles, batch.ahead, known, self._levels, self._levers)
             total = total + told.decision * parts["decision"]
         return {"loss": total, **parts}
 
