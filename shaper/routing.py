@@ -28,21 +28,21 @@ class Split:
 def split_orders(venue: Venue, demand_per_s: float) -> Split:
     """Weights of the venue's nodes, in their order, for a rate of orders.
 
-    Minimises Σ w·(latency·value + fee) plus the wait of an M/M/1 node at its load (value: USD a second of the average
-    order), its convex cost taken in `SEGMENTS` linear pieces, which makes it a linear programme. Caps that the nodes that
-    are up cannot meet are relaxed, dispersion first, and said so.
+    Minimises Σ w·(latency·value + fee) plus the wait of an M/G/1 node, or of its measured curve, at its load
+    (value: USD a second of the average order), its convex cost taken in `SEGMENTS` linear pieces, which makes it a linear
+    programme. Caps that the nodes that are up cannot meet are relaxed, dispersion first, and said so.
     """
     up = [node for node in venue.nodes if node.up]
     if not up:
         return Split((0,) * len(venue.nodes), "no node is up" if venue.nodes else None)
     attempts: tuple[tuple[list[Group], str | None], ...] = (
-        (_caps(up, venue), None),
+        (groups(up, venue), None),
         ([], "dispersion caps relaxed: the nodes that are up cannot meet them"),
     )
-    for groups, relaxed in attempts:
-        weights = _solve(up, demand_per_s, _value_usd_per_s(venue), groups)
+    for caps, relaxed in attempts:
+        weights = _solve(up, demand_per_s, value_usd_per_s(venue), caps)
         if weights is not None:
-            return Split(_spread(venue, _rounded(weights, groups)), relaxed)
+            return Split(_spread(venue, _rounded(weights, caps)), relaxed)
     shares = _rounded([node.capacity_per_s for node in up], [])
     return Split(
         _spread(venue, shares), f"{demand_per_s:.0f} orders/s exceed the capacity of the nodes: shared by capacity"
@@ -50,17 +50,32 @@ def split_orders(venue: Venue, demand_per_s: float) -> Split:
 
 
 def wait_s(node: Node, load_per_s: float) -> float:
-    """Mean sojourn at a node under a load: its latency plus the M/M/1 queueing ρ/(c − λ) (infinite from its capacity on)."""
+    """Mean seconds at a node under a load, infinite from its capacity on: its measured curve where it has one, else M/G/1.
+
+    Pollaczek-Khinchine: latency + ρ/(c − λ)·(1 + cv²)/2, cv² the squared coefficient of variation of its services. A curve is
+    linear between its points (share of capacity, seconds) and goes on with its last slope.
+    """
     if load_per_s >= node.capacity_per_s:
         return math.inf
-    return node.latency_s + load_per_s / node.capacity_per_s / (node.capacity_per_s - load_per_s)
+    if node.curve:
+        return _on_curve(node.curve, load_per_s / node.capacity_per_s)
+    queueing = load_per_s / node.capacity_per_s / (node.capacity_per_s - load_per_s)
+    return node.latency_s + queueing * (1 + node.service_cv2) / 2
 
 
-def _value_usd_per_s(venue: Venue) -> float:
+def _on_curve(curve: tuple[tuple[float, float], ...], share: float) -> float:
+    if share <= curve[0][0] or len(curve) == 1:
+        return curve[0][1]
+    (x, low), (end, high) = next(((a, b) for a, b in pairwise(curve) if share <= b[0]), curve[-2:])
+    return low + (high - low) * (share - x) / (end - x)
+
+
+def value_usd_per_s(venue: Venue) -> float:
+    """USD that a second costs the average order."""
     return sum(tier.demand_share * tier.delay_cost_usd_per_s for tier in venue.tiers)
 
 
-def _caps(up: list[Node], venue: Venue) -> list[Group]:
+def groups(up: list[Node], venue: Venue) -> list[Group]:
     """Groups of node indices with the share they may have together."""
     labels = [
         (venue.max_operator_share, [node.operator for node in up]),
@@ -77,19 +92,25 @@ def _caps(up: list[Node], venue: Venue) -> list[Group]:
 def _solve(up: list[Node], demand_per_s: float, value: float, groups: list[Group]) -> list[float] | None:
     """Weights by linear programming over (node, piece), or None if the caps cannot be met."""
     demand = max(demand_per_s, 1e-9)
-    edges = np.linspace(0, USABLE, SEGMENTS + 1)
     cost, bounds = [], []
     for node in up:
-        full = [value * wait_s(node, edge * node.capacity_per_s) * edge * node.capacity_per_s for edge in edges]
-        width = float(edges[1]) * node.capacity_per_s
-        cost += [(b - a) / width + node.fee_usd for a, b in pairwise(full)]
-        bounds += [(0.0, width / demand)] * SEGMENTS
+        slopes, widths = pieces(node, value)
+        cost += [slope + node.fee_usd for slope in slopes]
+        bounds += [(0.0, width / demand) for width in widths]
     rows = np.zeros((len(groups), len(up)))
     for row, (members, _) in zip(rows, groups, strict=True):
         row[list(members)] = 1
     limits = {"A_ub": np.repeat(rows, SEGMENTS, axis=1), "b_ub": [cap for _, cap in groups]} if groups else {}
     found = linprog(cost, A_eq=np.ones((1, len(cost))), b_eq=[1.0], bounds=bounds, method="highs", **limits)
     return found.x.reshape(len(up), SEGMENTS).sum(axis=1).tolist() if found.status == 0 else None
+
+
+def pieces(node: Node, value: float, idle_s: float = 0.0) -> tuple[list[float], list[float]]:
+    """Slopes (USD per order) and widths (orders/s) of the linear pieces of a node's time cost beyond `idle_s` an order."""
+    edges = np.linspace(0, USABLE, SEGMENTS + 1)
+    full = [value * (wait_s(node, edge * node.capacity_per_s) - idle_s) * edge * node.capacity_per_s for edge in edges]
+    width = float(edges[1]) * node.capacity_per_s
+    return [(b - a) / width for a, b in pairwise(full)], [width] * SEGMENTS
 
 
 def _rounded(weights: list[float], groups: list[Group]) -> list[int]:

@@ -6,9 +6,14 @@ Decided here: the units of every setting, and which venues contradict themselves
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
+from typing import Literal
 
+from shaper.fees import FeeRules
 from shaper.forecast import Curve, Forecast, at_level, at_levels
+from shaper.intents import Intent
+from shaper.levers import Delay, Lever
 
 
 class VenueError(ValueError):
@@ -18,12 +23,34 @@ class VenueError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """What an order of a tier stands to lose with the price while it waits, by the law of `pricing`.
+
+    `notional_usd` is its size; `gamma_usd` is Γ·S², USD per squared return (hedge); `margin` the return that uses up a
+    position's margin (liquidation); `half_spread` that of a quote (maker). The cost is that of a delay of `typical_delay_s`, and is
+    kept within floor and ceiling.
+    """
+
+    law: Literal["hedge", "liquidation", "maker", "taker"]
+    notional_usd: float = 0.0
+    gamma_usd: float = 0.0
+    margin: float = 0.0
+    half_spread: float = 0.0
+    typical_delay_s: float = 1.0
+    floor_usd_per_s: float = 0.0
+    ceiling_usd_per_s: float = 1e9
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """A class of orders. Lower `priority` is served first; money is USD per order.
 
     `delay_cost_usd_per_s` is the cost of one order waiting one second, `reject_cost_usd` that of one order never served;
     an order unserved after `deadline_s` expires. `floor_share` of the capacity is never taken from the tier,
-    `demand_share` is its usual share of the orders (shares of all tiers sum to 1).
+    `demand_share` is its usual share of the orders (shares of all tiers sum to 1). Beyond its floor it gets at most
+    `ceiling_share`. With an `exposure` the delay cost follows the volatility forecast, see `pricing.priced`.
+    `intent` limits where its orders go, and fees count `gas_sensitivity` times (1: as money), see `routes`.
+    `work` is the capacity that one of its orders takes beside those of other tiers: it ranks tiers of one priority.
     """
 
     name: str
@@ -33,6 +60,11 @@ class Tier:
     deadline_s: float
     floor_share: float
     demand_share: float
+    ceiling_share: float = 1.0
+    exposure: Exposure | None = None
+    intent: Intent | None = None
+    gas_sensitivity: float = 1.0
+    work: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +73,8 @@ class Pool:
 
     A unit ordered now serves after `actuation_delay_s` and is paid from the order on; releasing works at once. Orders come
     in multiples of `step_units`, change the pool by at most `max_change_units` per review (None: no limit), and nothing is
-    released within `cooldown_s` of the last order.
+    released within `cooldown_s` of the last order. The delay is log-normal with that median and `delay_log_sd` (0: constant); plans
+    count with its quantile at `delay_level`.
     """
 
     name: str
@@ -53,6 +86,13 @@ class Pool:
     step_units: int = 1
     max_change_units: int | None = None
     cooldown_s: float = 0.0
+    delay_log_sd: float = 0.0
+    delay_level: float = 0.9
+
+    @property
+    def planned_delay_s(self) -> float:
+        """The delay that plans count with: its quantile at `delay_level`."""
+        return Delay(self.actuation_delay_s, self.delay_log_sd).at(self.delay_level)
 
     @property
     def capacity_cost_usd(self) -> float:
@@ -83,7 +123,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A settlement node: what it serves a second, its latency when idle (s), its fee (USD per order), whether it is up."""
+    """A settlement node: what it serves a second, its latency when idle (s), its fee (USD per order), whether it is up.
+
+    Its wait under load is that of M/G/1 with services of squared coefficient of variation `service_cv2`, or of a measured `curve`
+    of (share of capacity, seconds), which must rise ever faster. `markets` it reaches, for intents (none: any).
+    """
 
     name: str
     operator: str
@@ -93,6 +137,9 @@ class Node:
     latency_s: float
     fee_usd: float
     up: bool = True
+    service_cv2: float = 1.0
+    curve: tuple[tuple[float, float], ...] = ()
+    markets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +187,10 @@ class Venue:
     `hedge_headroom`: it insures against surges that the forecast does not know of. `persistence`, 0..1, says how far the
     level of demand within the forecast's band is taken to last, see `outlook.demand_curve`. Without a forecast,
     `reactive_headroom` is the margin over the demand of this moment, and a queue is to be cleared within
-    `reactive_drain_s` (None: the delay plus one review). Raises VenueError that lists all contradictions.
+    `reactive_drain_s` (None: the delay plus one review). `staffing` "auto" lets queueing laws set capacity where the forecast
+    is surer than arrivals are regular, see `staffing.regime`. `levers` are those beside the pool,
+    `fees` the chain that orders bid on.
+    Raises VenueError that lists all contradictions.
     """
 
     tiers: tuple[Tier, ...]
@@ -155,6 +205,9 @@ class Venue:
     hedge_headroom: float = 0.0
     reactive_headroom: float = 0.3
     reactive_drain_s: float | None = None
+    staffing: Literal["newsvendor", "auto"] = "newsvendor"
+    levers: tuple[Lever, ...] = ()
+    fees: FeeRules | None = None
 
     def __post_init__(self) -> None:
         """Refuse a venue with any contradiction, naming all of them."""
@@ -165,16 +218,16 @@ class Venue:
     @property
     def lead_s(self) -> float:
         """The lead at which capacity is planned: until an order of now works, and until the next one would."""
-        return self.pool.actuation_delay_s + self.review_s
+        return self.pool.planned_delay_s + self.review_s
 
     @property
     def by_priority(self) -> tuple[Tier, ...]:
         """Tiers in the order of service: priority class first, then the generalised cμ index, then the name.
 
-        The index is what one more second of waiting costs at the worst: delay cost plus the reject cost spread over the
-        deadline (van Mieghem 1995, with a deadline as a steep end of the delay cost).
+        The index is what one more second of waiting costs at the worst, over the work of an order: delay cost plus the reject
+        cost spread over the deadline (van Mieghem 1995, with a deadline as a steep end of the delay cost).
         """
-        return tuple(sorted(self.tiers, key=lambda t: (t.priority, -urgency_usd_per_s(t), t.name)))
+        return tuple(sorted(self.tiers, key=lambda t: (t.priority, -urgency_usd_per_s(t) / t.work, t.name)))
 
 
 def urgency_usd_per_s(tier: Tier) -> float:
@@ -194,10 +247,25 @@ def _tier_faults(tiers: tuple[Tier, ...]) -> Iterable[str]:
             yield f"tier {tier.name}: expected a positive deadline_s, found {tier.deadline_s}"
         if not (0 <= tier.floor_share <= 1 and 0 <= tier.demand_share <= 1):
             yield f"tier {tier.name}: expected shares in 0..1, found {tier.floor_share} and {tier.demand_share}"
+        if not tier.floor_share <= tier.ceiling_share <= 1:
+            yield f"tier {tier.name}: expected a ceiling_share from its floor to 1, found {tier.ceiling_share}"
+        if not (0 <= tier.gas_sensitivity < math.inf and 0 < tier.work < math.inf):
+            yield f"tier {tier.name}: expected a gas_sensitivity of 0 or more and positive work, found {tier}"
+        yield from _exposure_faults(tier.name, tier.exposure)
     if tiers and not abs(sum(tier.demand_share for tier in tiers) - 1) < 1e-6:
         yield f"expected demand shares that sum to 1, found {sum(tier.demand_share for tier in tiers):.6g}"
     if not sum(tier.floor_share for tier in tiers) <= 1 + 1e-9:
         yield f"expected floor shares that sum to at most 1, found {sum(tier.floor_share for tier in tiers):.6g}"
+
+
+def _exposure_faults(name: str, exposure: Exposure | None) -> Iterable[str]:
+    if exposure is None:
+        return
+    sizes = (exposure.notional_usd, exposure.gamma_usd, exposure.margin, exposure.half_spread, exposure.floor_usd_per_s)
+    if not all(math.isfinite(size) and size >= 0 for size in sizes):
+        yield f"tier {name}: expected an exposure of finite sizes of 0 or more, found {exposure}"
+    if not (exposure.typical_delay_s > 0 and exposure.floor_usd_per_s <= exposure.ceiling_usd_per_s):
+        yield f"tier {name}: expected a positive typical_delay_s and a floor up to the ceiling, found {exposure}"
 
 
 def _pool_faults(pool: Pool) -> Iterable[str]:
@@ -208,6 +276,8 @@ def _pool_faults(pool: Pool) -> Iterable[str]:
     waits = (pool.actuation_delay_s, pool.cooldown_s, pool.cost_usd_per_unit_s)
     if not all(math.isfinite(value) and value >= 0 for value in waits):
         yield f"pool {pool.name}: expected delay, cooldown and cost of 0 or more, found {waits}"
+    if not (0 <= pool.delay_log_sd < math.inf and 0 < pool.delay_level < 1):
+        yield f"pool {pool.name}: expected delay_log_sd of 0 or more and delay_level in (0, 1), found {pool}"
     if pool.step_units < 1 or (pool.max_change_units is not None and pool.max_change_units < pool.step_units):
         yield f"pool {pool.name}: expected 1 <= step_units <= max_change_units, found {pool.step_units}, {pool.max_change_units}"
 
@@ -221,6 +291,18 @@ def _node_faults(nodes: tuple[Node, ...]) -> Iterable[str]:
             yield f"node {node.name}: expected a positive capacity_per_s, found {node.capacity_per_s}"
         if not all(math.isfinite(value) and value >= 0 for value in (node.latency_s, node.fee_usd)):
             yield f"node {node.name}: expected latency_s and fee_usd of 0 or more, found {node.latency_s}, {node.fee_usd}"
+        if not (math.isfinite(node.service_cv2) and node.service_cv2 >= 0):
+            yield f"node {node.name}: expected a service_cv2 of 0 or more, found {node.service_cv2}"
+        if not _rises_ever_faster(node.curve):
+            yield f"node {node.name}: expected a curve that rises ever faster, at shares in 0..1, found {node.curve}"
+
+
+def _rises_ever_faster(curve: tuple[tuple[float, float], ...]) -> bool:
+    ascending = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(curve))
+    if not (ascending and all(0 <= share <= 1 and 0 <= seconds < math.inf for share, seconds in curve)):
+        return False
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(curve)]
+    return all(a <= b + 1e-12 for a, b in pairwise(slopes))
 
 
 def _venue_faults(venue: Venue) -> Iterable[str]:

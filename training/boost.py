@@ -77,7 +77,8 @@ def fit(config: boosting.Boosting, data: PanelData, settings: RunSettings, told:
     write_config(settings.home / CONFIG, told)
     with closing(run):
         boosted = trees(config, prepared, data.batch.stride)
-        boosted = boosted.calibrated(offsets(boosted.predict, prepared))
+        if settings.calibrate:
+            boosted = boosted.calibrated(offsets(boosted.predict, prepared))
         calibration = calibration_of(boosted.predict, prepared, settings)
         verdict = judge(boosted.predict, prepared, calibration)
         contract = msgspec.structs.replace(

@@ -112,7 +112,7 @@ class ForecastCLI(LightningCLI):
             return
         with closing(self.tracked):
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-            if best:
+            if best and self.run_settings.keep == "best":
                 self.model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
             bundle = self.model.bundle()
             self.result = finish(bundle, self.datamodule.prepared, self.run_settings, self.tracked)

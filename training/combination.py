@@ -86,7 +86,7 @@ def combined(members: Sequence[Member], weights: Weights, contract: Contract) ->
 
     parts = [part_of(member, place, weights, contract) for place, member in enumerate(members)]
     sums = [
-        helper.make_node("Sum", [f"m{place}/{name}/weighted" for place in range(len(members))], [name])
+        helper.make_node("Sum", [f"around{place}/{name}/weighted" for place in range(len(members))], [name])
         for name in OUTPUTS
     ]
     answer = (len(contract.horizons), len(contract.targets))
@@ -121,7 +121,7 @@ def part_of(member: Member, place: int, weights: Weights, contract: Contract) ->
     import onnx
     from onnx import compose, helper, numpy_helper
 
-    prefix, own = f"m{place}/", member.contract
+    prefix, around, own = f"member{place}/", f"around{place}/", member.contract
     model = compose.add_prefix(onnx.load_from_string(member.model), prefix)
     targets = [own.targets.index(target) if target in own.targets else 0 for target in contract.targets]
     constants = {
@@ -132,16 +132,16 @@ def part_of(member: Member, place: int, weights: Weights, contract: Contract) ->
         "spike/weight": weights.spike[place][None, None, :],
     }
     reading = [
-        helper.make_node("Gather", [INPUT, f"{prefix}rows"], [f"{prefix}late"], axis=1),
-        helper.make_node("Gather", [f"{prefix}late", f"{prefix}columns"], [f"{prefix}{INPUT}"], axis=2),
+        helper.make_node("Gather", [INPUT, f"{around}rows"], [f"{around}late"], axis=1),
+        helper.make_node("Gather", [f"{around}late", f"{around}columns"], [f"{prefix}{INPUT}"], axis=2),
     ]
     answering = [
         node
         for name in OUTPUTS
         for node in (
-            helper.make_node("Gather", [f"{prefix}{name}", f"{prefix}targets"], [f"{prefix}{name}/all"], axis=2),
-            helper.make_node("Mul", [f"{prefix}{name}/all", f"{prefix}{name}/weight"], [f"{prefix}{name}/weighted"]),
+            helper.make_node("Gather", [f"{prefix}{name}", f"{around}targets"], [f"{around}{name}/all"], axis=2),
+            helper.make_node("Mul", [f"{around}{name}/all", f"{around}{name}/weight"], [f"{around}{name}/weighted"]),
         )
     ]
-    made = [numpy_helper.from_array(value, f"{prefix}{name}") for name, value in constants.items()]
+    made = [numpy_helper.from_array(value, f"{around}{name}") for name, value in constants.items()]
     return Part([*reading, *model.graph.node, *answering], [*model.graph.initializer, *made], list(model.opset_import))

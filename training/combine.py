@@ -4,6 +4,7 @@ Decided here: the keys of a combination's configuration (`combination` in place 
 their own configurations but get the combination's history and split, and that their runs are nested under its run.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,21 +12,22 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
-from data.contract import MODEL_FILE, Calibration, Contract
+from data.contract import MODEL_FILE, Contract
+from data.history import History
 from training import artefact, recipes
 from training.artefact import Artefact
 from training.boost import instantiated
-from training.calibrating import METHOD, offsets
+from training.calibrating import offsets
 from training.card import card
 from training.cli import SEED, explained, write_config
 from training.combination import Member, Weights, combined, joined, require_alike
 from training.datamodule import PanelData
 from training.evaluation import Predict, answer, headlines
 from training.exporting import export_run
-from training.fitting import ARTEFACT, CONFIG, Fit, begin, conclude, judge, write_json
+from training.fitting import ARTEFACT, CONFIG, Fit, Verdict, begin, calibration_of, conclude, judge, write_json
 from training.preparation import Prepared
 from training.progress import bar
 from training.settings import PanelSettings, RunSettings, SplitSettings, plainly, require
@@ -33,6 +35,7 @@ from training.stacking import stacked
 from training.stage import with_calibration
 from training.tracking import Run, closing, code_version
 
+LITTLE_DAYS = 1.0  # of validation and of calibration are held out of the last fit
 MEMBERS, ARTEFACTS, WEIGHTS = "members", "artefacts", "weights.json"
 DESCRIPTION = "Fit several models on recorded history and make one artefact of their weighted average."
 EXAMPLE = (
@@ -46,12 +49,14 @@ class Combining:
     """`members`: configuration files, relative to the combination's own; each is fitted once for each of its `seeds`.
 
     `seeds` are added to the member's own seed (one entry for each member; absent: each is fitted once). `weights` are equal,
-    or stacked by horizon on the validation and calibration periods.
+    or stacked by horizon on the validation and calibration periods. `refit`: when weights and calibration are found, every member
+    is fitted once more, up to the last day before `until`, for the recent past teaches most.
     """
 
     members: tuple[Path, ...]
     seeds: tuple[int, ...] = ()
     weights: Literal["equal", "stacked"] = "stacked"
+    refit: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be combined."""
@@ -93,32 +98,98 @@ def combine(arguments: list[str]) -> tuple[Fit, RunSettings]:
     config.pop("config", None)
     folder = Path(str(told.config[-1])).parent
     fits = [(folder / path, made.seed_everything + place) for path, place in made.combination.fits]
-    return fit(fits, made, config), made.run
+    digest = History.open(made.data.history).digest()
+    job = Job(tuple(fits), made.data.history, digest, made.data.split, made.run, made.combination)
+    return fit(job, made.seed_everything, config), made.run
 
 
-def fit(fits: list[tuple[Path, int]], made: Namespace, told: dict[str, Any]) -> Fit:
-    """Fit the members, weigh them, calibrate, score, export and record."""
-    settings: RunSettings = made.run
-    data = PanelData(
-        made.data.history, panel_of([path for path, _ in fits]), made.data.split, seed=made.seed_everything
-    )
-    prepared = data.prepared
-    run = begin(settings, prepared, told)
-    write_config(settings.home / CONFIG, told)
+@dataclass(frozen=True)
+class Job:
+    """What is to be fitted: (configuration, seed) of each member, on which history (and its digest) and split, and where to."""
+
+    fits: tuple[tuple[Path, int], ...]
+    history: Path
+    digest: str
+    split: SplitSettings
+    run: RunSettings
+    combining: Combining
+
+
+def fit(job: Job, seed: int, told: dict[str, Any]) -> Fit:
+    """Fit the members, weigh them, calibrate their average, fit them again on nearly everything, score, export and record."""
+    panel = panel_of([path for path, _ in job.fits])
+    prepared = PanelData(job.history, panel, job.split, seed=seed).prepared
+    run = begin(job.run, prepared, told)
+    write_config(job.run.home / CONFIG, told)
     with closing(run):
-        with bar("members") as progress:
-            members = []
-            for place, (path, seed) in enumerate(fits):
-                progress(place, len(fits))
-                members.append(member(path, seed, made, run))
+        members = fitted(job, run)
         require_alike(members, prepared.contract)
-        contract = joined(members, prepared.contract)
-        weights = Weights.equal(members, contract)
-        if made.combination.weights == "stacked":
+        weights = Weights.equal(members, prepared.contract)
+        if job.combining.weights == "stacked":
             weights = weighed(members, weights, prepared)
-        model = combined(members, weights, contract)
-        shift = offsets(predictor(model, settings.home), prepared)
-        return finish(Made(contract, model, shift, weights), prepared, settings, run)
+        average = Average.of(members, weights, prepared, job.run)
+        verdict = average.verdict(prepared)
+        if job.combining.refit:
+            little = replace(job.split, validation_days=LITTLE_DAYS, calibration_days=LITTLE_DAYS)
+            average = average.of_others(fitted(replace(job, split=little), run), prepared.contract)
+            verdict = tested(verdict, average.verdict(prepared))
+        contract = msgspec.structs.replace(
+            average.contract, name=job.run.name, code_version=code_version(), metrics=headlines(verdict.metrics)
+        )
+        artefact.write(job.run.home / ARTEFACT, average.graph(contract), contract, card(contract, 0.0))
+        write_json(job.run.home / WEIGHTS, {name: part.tolist() for name, part in vars(weights).items()})
+        return conclude(contract, verdict, job.run, run)
+
+
+@dataclass(frozen=True)
+class Average:
+    """Members with their weights, the contract of their average, and the offsets of its calibration."""
+
+    members: tuple[Member, ...]
+    weights: Weights
+    contract: Contract
+    shift: NDArray[np.float32]
+
+    @staticmethod
+    def of(members: list[Member], weights: Weights, prepared: Prepared, settings: RunSettings) -> "Average":
+        """The average calibrated on the calibration period."""
+        contract = joined(members, prepared.contract)
+        raw = predictor(combined(members, weights, contract), settings.home)
+        shift = offsets(raw, prepared)
+        found = Average(tuple(members), weights, contract, shift)
+        calibration = calibration_of(found.offline(), prepared, settings)
+        return replace(found, contract=msgspec.structs.replace(contract, calibration=calibration))
+
+    def of_others(self, members: list[Member], draft: Contract) -> "Average":
+        """Other members with the same weights and calibration."""
+        contract = msgspec.structs.replace(joined(members, draft), calibration=self.contract.calibration)
+        return replace(self, members=tuple(members), contract=contract)
+
+    def graph(self, contract: Contract) -> bytes:
+        """The artefact's graph under a contract."""
+        return with_calibration(combined(self.members, self.weights, contract), contract, self.shift)
+
+    def offline(self) -> Predict:
+        """The graph without online calibration as a function of windows."""
+        calibration = msgspec.structs.replace(self.contract.calibration, online=msgspec.UNSET)
+        contract = msgspec.structs.replace(self.contract, calibration=calibration)
+        return predictor(self.graph(contract), Path(contract.name))
+
+    def verdict(self, prepared: Prepared) -> Verdict:
+        """What it would have said, and the scores of it."""
+        return judge(self.offline(), prepared, self.contract.calibration)
+
+
+def tested(first: Verdict, again: Verdict) -> Verdict:
+    """The verdict of the first fit, whose members had not seen the validation period, and of the last one on the test."""
+    seen = {name: (again if name == "test" else first).seen[name] for name in first.seen}
+    metrics = {
+        name: value
+        for part, verdict in (("validation/", first), ("test/", again))
+        for name, value in verdict.metrics.items()
+        if name.startswith(part)
+    }
+    return Verdict(seen, metrics)
 
 
 def panel_of(configs: list[Path]) -> PanelSettings:
@@ -126,32 +197,45 @@ def panel_of(configs: list[Path]) -> PanelSettings:
     panels = []
     for path in configs:
         with plainly():
-            told = recipes.read(path).get("data", {}).get("panel", {})
-            panels.append(PanelSettings(**{key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}))
+            panels.append(msgspec.convert(recipes.read(path).get("data", {}).get("panel", {}), PanelSettings))
     return replace(
         panels[0],
         targets=tuple(dict.fromkeys(target for panel in panels for target in panel.targets)),
         families=tuple(dict.fromkeys(family for panel in panels for family in panel.families)),
+        without=(),
         context=max(panel.context for panel in panels),
     )
 
 
-def member(config: Path, seed: int, made: Namespace, parent: Run | None) -> Member:
-    """A fitted member with its artefact beside its run."""
-    settings, name = made.run, f"{config.stem}-{seed}"
-    home = settings.home / MEMBERS / name
-    division = {key: value for key, value in vars(made.data.split).items() if value is not None}
+def fitted(job: Job, parent: Run | None) -> list[Member]:
+    """Every member, with its artefact beside its run."""
+    members = []
+    with bar("members") as progress:
+        for place, (path, seed) in enumerate(job.fits):
+            progress(place, len(job.fits))
+            members.append(member(path, seed, job, parent))
+    return members
+
+
+def member(config: Path, seed: int, job: Job, parent: Run | None) -> Member:
+    """A member, fitted unless it was already on the same data. It stays uncalibrated: averaged bands are wider than their parts."""
+    is_last = job.split.validation_days <= LITTLE_DAYS
+    name = f"{config.stem}-{seed}{'-last' * is_last}"
+    division = {key: value for key, value in vars(job.split).items() if value is not None}
     overrides = (
         f"--seed_everything={seed}",
-        f"--data.history={made.data.history}",
+        f"--data.history={job.history}",
         *(f"--data.split.{key}={value}" for key, value in division.items()),
-        f"--run.folder={home.parent}",
+        f"--run.folder={job.run.home / MEMBERS}",
         f"--run.name={name}",
+        "--run.calibrate=false",
+        *(("--run.keep=last",) if is_last else ()),
     )
-    tracking = nested(settings, parent)
-    fitted = recipes.fit(config, (*overrides, *tracking))
-    out = settings.home / ARTEFACTS / name
-    export_run(fitted.folder, out)
+    out, record = job.run.home / ARTEFACTS / name, job.run.home / MEMBERS / f"{name}.json"
+    key = {"key": hashlib.sha256(json.dumps([config.read_text("utf-8"), overrides, job.digest]).encode()).hexdigest()}
+    if not record.is_file() or json.loads(record.read_text("utf-8")) != key or not out.is_dir():
+        export_run(recipes.fit(config, (*overrides, *nested(job.run, parent))).folder, out)
+        write_json(record, key)
     return Member(Artefact.open(out).contract, (out / MODEL_FILE).read_bytes())
 
 
@@ -167,40 +251,13 @@ def weighed(members: list[Member], start: Weights, prepared: Prepared) -> Weight
     """Weights learnt on the validation and calibration periods, from what each member says alone."""
     parts = (prepared.split.validation, prepared.split.calibration)
     rows = np.concatenate([prepared.trainable(part) for part in parts])
-    alone = []
-    for place in range(len(members)):
-        single = [members[place]]
-        model = combined(
-            single, Weights(*(np.ones_like(part[:1]) for part in (start.quantile, start.spike))), prepared.contract
-        )
-        alone.append(answer(predictor(model, Path(members[place].contract.name)), prepared.windows, rows)[0])
-    return stacked(start, alone, prepared.labels.ahead[rows], prepared.contract.levels)
+    whole = Weights(np.ones_like(start.quantile[:1]), np.ones_like(start.spike[:1]))
+    alone = [predictor(combined([one], whole, prepared.contract), Path(one.contract.name)) for one in members]
+    answers = [answer(predict, prepared.windows, rows)[0] for predict in alone]
+    return stacked(start, answers, prepared.labels.ahead[rows], prepared.contract.levels)
 
 
 def predictor(model: bytes, where: Path) -> Predict:
     """A graph as a function of windows."""
     session = artefact.load(model, where)
     return lambda windows: artefact.run(session, windows)
-
-
-@dataclass(frozen=True)
-class Made:
-    """A combination before it is written: `model` is not calibrated yet, `shift` are its offsets."""
-
-    contract: Contract
-    model: bytes
-    shift: NDArray[np.float32]
-    weights: Weights
-
-
-def finish(made: Made, prepared: Prepared, settings: RunSettings, run: Run | None) -> Fit:
-    """Score, write the artefact and record."""
-    calibration = Calibration(METHOD, prepared.window(prepared.split.calibration))
-    told = {"name": settings.name, "code_version": code_version(), "calibration": calibration}
-    contract = msgspec.structs.replace(made.contract, **told)
-    verdict = judge(predictor(with_calibration(made.model, contract, made.shift), settings.home), prepared)
-    contract = msgspec.structs.replace(contract, metrics=headlines(verdict.metrics))
-    folder = settings.home / ARTEFACT
-    artefact.write(folder, with_calibration(made.model, contract, made.shift), contract, card(contract, 0.0))
-    write_json(settings.home / WEIGHTS, {name: part.tolist() for name, part in vars(made.weights).items()})
-    return conclude(contract, verdict, settings, run)

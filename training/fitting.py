@@ -83,13 +83,16 @@ def start(settings: RunSettings, prepared: Prepared, config: Mapping[str, object
 
 def calibrated(bundle: Bundle, prepared: Prepared, settings: RunSettings) -> Bundle:
     """The bundle with bands that held as often as they say in the calibration period, and how they go on in use."""
-    bundle.served.calibrate(torch.from_numpy(offsets(predictor(bundle), prepared)))
+    if settings.calibrate:
+        bundle.served.calibrate(torch.from_numpy(offsets(predictor(bundle), prepared)))
     calibration = calibration_of(predictor(bundle), prepared, settings)
     return bundle.told(msgspec.structs.replace(bundle.contract, calibration=calibration))
 
 
 def calibration_of(predict: Predict, prepared: Prepared, settings: RunSettings) -> Calibration:
     """What the contract says of a calibration that has just been made; `predict` answers as it leaves the model."""
+    if not settings.calibrate:
+        return Calibration("none")
     made = Calibration(METHOD, prepared.window(prepared.split.calibration))
     return msgspec.structs.replace(made, online=online(predict, prepared)) if settings.online else made
 
@@ -106,13 +109,13 @@ def predictor(bundle: Bundle) -> Predict:
     return predict
 
 
-def judge(predict: Predict, prepared: Prepared, calibration: Calibration) -> Verdict:
+def judge(predict: Predict, prepared: Prepared, calibration: Calibration | None = None) -> Verdict:
     """Ask the model at every row of the validation and test periods and score what it says.
 
     `predict` answers as the offline calibration leaves it; where calibration goes on online, what it would have issued is
     scored.
     """
-    contract = msgspec.structs.replace(prepared.contract, calibration=calibration)
+    contract = msgspec.structs.replace(prepared.contract, calibration=calibration or prepared.contract.calibration)
     parts = {"validation": prepared.split.validation, "test": prepared.split.test}
     seen: dict[str, dict[str, Hindsight]] = {}
     metrics: dict[str, float] = {}

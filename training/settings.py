@@ -207,7 +207,8 @@ class RunSettings:
 
     `experiment` is the MLflow experiment (absent: the task); `kind` marks runs to be compared with one another; `parent` is
     the MLflow run it is nested under; `track: false` leaves MLflow out; `store` is the folder of the local store, used
-    unless MLFLOW_TRACKING_URI names another. `online: false` ends the calibration with training.
+    unless MLFLOW_TRACKING_URI names another. `online: false` ends the calibration with training, `calibrate: false`
+    leaves it out. `keep` are the weights of the best epoch on the validation period or those of the last epoch.
     """
 
     name: str
@@ -218,6 +219,8 @@ class RunSettings:
     track: bool = True
     store: Path = Path("var/mlflow")
     online: bool = True
+    calibrate: bool = True
+    keep: Literal["best", "last"] = "best"
 
     @property
     def home(self) -> Path:

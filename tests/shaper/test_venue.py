@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shaper.observed import Observed
+from shaper.outlook import outlook
 from shaper.venue import DemandMap, Venue, VenueError
 from tests.shaper.ventures import BULK, CRITICAL, LEVELS, MAKER, NODES, POOL, forecast, venue
 
@@ -112,3 +114,13 @@ def test_a_falling_target_raises_demand_where_its_coefficient_is_negative() -> N
 def test_a_missing_target_or_a_lead_too_long_has_no_demand() -> None:
     assert DemandMap(0.0, (("volatility", 1.0),)).curve(forecast(), 60.0, LEVELS) is None
     assert DemandMap().curve(forecast(), 301.0, LEVELS) is None
+
+
+def test_a_pool_whose_delay_varies_is_planned_at_a_quantile_of_it_and_reads_the_forecast_further_ahead() -> None:
+    steady = venue(60.0)
+    varying = replace(steady, pool=replace(steady.pool, delay_log_sd=0.3))
+    assert steady.lead_s == 75.0
+    assert varying.lead_s == pytest.approx(15 + 60 * math.exp(0.3 * 1.28155), rel=1e-4)
+    assert outlook(varying, forecast(), Observed(1010.0, 100.0))[-1].lead_s > 80  # type: ignore[index]
+    with pytest.raises(VenueError, match="delay_level"):
+        replace(steady, pool=replace(steady.pool, delay_level=1.0))
