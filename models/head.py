@@ -46,9 +46,12 @@ class Head(nn.Module):
         self.register_buffer("odds", odds[0].clone())
         self.register_buffer("climb", odds.diff(dim=0).clamp(min=SMALLEST_RATE))
 
-    def forward(self, state: Tensor, anchor: Tensor) -> Prediction:
-        """Forecast in target units; see the module for the formulas."""
-        learnt = self.output(state).unflatten(-1, self._outcome)
+    def forward(self, state: Tensor, anchor: Tensor, shared: Tensor | float = 0.0) -> Prediction:
+        """Forecast in target units; see the module for the formulas.
+
+        `shared` (batch, horizon, target, level + 1) is added to what is learnt; see `models.horizons`.
+        """
+        learnt = self.output(state).unflatten(-1, self._outcome) + shared
         middle = anchor.unsqueeze(1) + self.residual + learnt[..., 0] * self.spread
         gaps = self.gap * torch.exp(bounded(learnt[..., 2:], STRETCH_BOUND))
         return Prediction(ladder(middle, gaps, self._middle), self._spike_logit(learnt[..., 1]))

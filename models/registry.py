@@ -4,16 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from models.dlinear import DLinearConfig, dlinear
+from models.gru import GruConfig, gru
 from models.linear import Linear, LinearConfig
+from models.mixer import MixerConfig, mixer
 from models.mlp import Mlp, MlpConfig
+from models.patch import PatchConfig, patch
 from models.persistence import Persistence, PersistenceConfig
 from models.shape import Forecaster, Shape, Statistics
-from models.tcn import Tcn, TcnConfig
+from models.tcn import TcnConfig, tcn
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A class of forecasters and the frozen dataclass of its options; `learns` is false where there is nothing to fit."""
+    """What makes a forecaster and the frozen dataclass of its options; `learns` is false where there is nothing to fit."""
 
     config: type[Any]
     forecaster: Callable[[Shape, Statistics, Any], Forecaster]
@@ -23,8 +27,12 @@ class Architecture:
 ARCHITECTURES: Mapping[str, Architecture] = {
     "persistence": Architecture(PersistenceConfig, Persistence, learns=False),
     "linear": Architecture(LinearConfig, Linear),
+    "dlinear": Architecture(DLinearConfig, dlinear),
+    "tcn": Architecture(TcnConfig, tcn),
+    "gru": Architecture(GruConfig, gru),
+    "patch": Architecture(PatchConfig, patch),
+    "mixer": Architecture(MixerConfig, mixer),
     "mlp": Architecture(MlpConfig, Mlp),
-    "tcn": Architecture(TcnConfig, Tcn),
 }
 
 

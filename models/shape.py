@@ -1,7 +1,7 @@
 """The shape contract that every architecture keeps: what goes in, what comes out, and what is known of the training data.
 
-Decided here: the sizes, which columns tell a target's value, anchor and threshold, and that a forecast is a pair of
-quantiles and spike log-odds.
+Decided here: the sizes, which columns tell a target's value, anchor and threshold, which tell a clock that can be turned
+ahead, and that a forecast is a pair of quantiles and spike log-odds.
 """
 
 from abc import ABC, abstractmethod
@@ -14,12 +14,26 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A clock among the features: the columns of its sine and cosine, and by how much it will have turned at each horizon.
+
+    `turns` are in periods: 0.25 is 15 minutes of an hour. `overtones` multiples of its frequency are read as well.
+    """
+
+    sine: int
+    cosine: int
+    turns: tuple[float, ...]
+    overtones: int = 1
+
+
+@dataclass(frozen=True)
 class Shape:
     """Sizes of a window (context, features) and of an answer (horizons, targets, levels); counts, except `levels`.
 
     `value_columns` and `anchor_columns` place each target's known value and anchor among the features;
     `threshold_columns` its spike threshold (None: that target has none; empty: no target has one). `level_columns` pairs
-    (column, target) tell which features move with the level of a target and so are read relative to its anchor.
+    (column, target) tell which features move with the level of a target and so are read relative to its anchor. `phases` are
+    the clocks among the features, whose position is known for every horizon (see `models.future`).
     Raises ValueError when the parts contradict each other.
     """
 
@@ -32,6 +46,7 @@ class Shape:
     anchor_columns: tuple[int, ...]
     threshold_columns: tuple[int | None, ...] = ()
     level_columns: tuple[tuple[int, int], ...] = ()
+    phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse sizes below one, columns outside the features, and levels that do not ascend within (0, 1)."""
@@ -44,6 +59,12 @@ class Shape:
         for columns in (self.value_columns, self.anchor_columns, self.thresholds):
             if len(columns) != self.targets or any(c is not None and not 0 <= c < self.features for c in columns):
                 raise ValueError(f"expected {self.targets} columns below {self.features}, found {columns}")
+        for phase in self.phases:
+            inside = all(0 <= column < self.features for column in (phase.sine, phase.cosine))
+            if len(phase.turns) != self.horizons or phase.overtones < 1 or not inside:
+                raise ValueError(
+                    f"expected phases of two columns, {self.horizons} turns and an overtone or more, found {phase}"
+                )
 
         if any(not 0 <= c < self.features or not 0 <= t < self.targets for c, t in self.level_columns):
             raise ValueError(

@@ -12,24 +12,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.head import Head
-from models.inputs import Inputs
-from models.shape import Forecaster, Prediction, Shape, Statistics
+from models.encoded import Encoded, Encoder, Ending, require_options
+from models.shape import Shape, Statistics
 
 TAPS = 3
 
 
 @dataclass(frozen=True)
 class TcnConfig:
-    """`channels`: width of every layer; `dropout`: share of the head's inputs left out while training."""
+    """`channels`: width of every layer; the rest as in `models.encoded.Ending`."""
 
     channels: int = 32
     dropout: float = 0.4
+    horizon_width: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
-        if self.channels < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(f"expected channels >= 1 and dropout in [0, 1), found {self.channels} and {self.dropout}")
+        require_options("tcn", {"channels": self.channels}, self.ending)
+
+    @property
+    def ending(self) -> Ending:
+        """What the head is told."""
+        return Ending(self.dropout, self.horizon_width)
 
 
 class Layer(nn.Module):
@@ -48,29 +52,25 @@ class Layer(nn.Module):
         return x[:, 1 - odd :: 2] + functional.silu(self.mix(taps))
 
 
-class Tcn(Forecaster):
-    """Layers until one tick is left; the head reads it together with the newest row."""
+class Tcn(Encoder):
+    """Layers until one tick is left."""
 
-    def __init__(self, shape: Shape, statistics: Statistics, config: TcnConfig) -> None:
+    def __init__(self, shape: Shape, config: TcnConfig) -> None:
         super().__init__()
-        self.shape = shape
-        self.inputs = Inputs(shape, statistics)
+        self.width = config.channels
         self.entry = nn.Linear(shape.features, config.channels)
         depth = max((shape.context - 1).bit_length(), 1)  # ⌈log2 context⌉: the last layer sees the whole window
         self.layers = nn.ModuleList(Layer(config.channels) for _ in range(depth))
         self.norm = nn.LayerNorm(config.channels)
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = Head(config.channels + shape.features, shape, statistics)
 
-    def forward(self, window: Tensor) -> Prediction:
-        """Forecast from the whole window and, without a detour, from its last row."""
-        standard = self.inputs(window)
-        state = torch.cat([self.summary(standard), standard[:, -1]], dim=1)
-        return self.head(self.dropout(state), self.inputs.last_known(window, self.shape.anchor_columns))  # type: ignore[no-any-return]
-
-    def summary(self, standard: Tensor) -> Tensor:
-        """(batch, channels): the network's output at the last tick of standardised windows."""
+    def forward(self, standard: Tensor) -> Tensor:
+        """The network's output at the last tick, (batch, channels)."""
         x = self.entry(standard)
         for layer in self.layers:
             x = layer(x)
         return self.norm(x[:, -1])  # type: ignore[no-any-return]
+
+
+def tcn(shape: Shape, statistics: Statistics, config: TcnConfig) -> Encoded:
+    """A forecaster on causal convolutions."""
+    return Encoded(shape, statistics, Tcn(shape, config), config.ending)

@@ -18,6 +18,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
 
 from data.errors import UsageError
 from training.datamodule import PanelData
@@ -26,7 +27,7 @@ from training.module import ForecastModule
 from training.settings import RunSettings, plainly
 from training.tracking import Run, closing
 
-CHECKPOINTS, BEST = "checkpoints", "best"
+CHECKPOINTS, BEST, LAST = "checkpoints", "best", "last"
 SEED = 7
 REMARKS = (
     "The '.*_dataloader' does not have many workers",
@@ -83,20 +84,20 @@ class ForecastCLI(LightningCLI):
         """A trainer that keeps the best and the last weights in the run's folder."""
         self.run_settings = self._get(self.config_init, "run")
         told = self._get(self.config_init, "trainer")
-        checkpoint = ModelCheckpoint(
-            dirpath=self.run_settings.home / CHECKPOINTS,
-            filename=BEST,
-            monitor="val_loss",
-            save_last=True,
-            enable_version_counter=False,
-        )
-        callbacks = [*(told.get("callbacks") or []), checkpoint]
+        named = told.get("callbacks") or []
+        kept = checkpoints(self.run_settings.home / CHECKPOINTS)
+        callbacks = [*(named if isinstance(named, list) else [named]), *kept]
         return super().instantiate_trainer(callbacks=callbacks, default_root_dir=self.run_settings.home, **kwargs)
 
     def before_fit(self) -> None:
-        """Read the history first, so that nothing is written when it cannot be used; then open the run."""
+        """Read the history first, so that nothing is written when it cannot be used; then open the run.
+
+        Of several processes the first alone keeps the run.
+        """
         prepared = self.datamodule.prepared
         self.model.adopt(self.datamodule)
+        if not first_process():
+            return
         config = msgspec.yaml.decode(self.parser.dump(self.config, skip_none=False))["fit"]
         resumed = config.pop("ckpt_path", None) is not None
         config.pop("config", None)
@@ -107,12 +108,27 @@ class ForecastCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Take the best weights, calibrate, score, save and record."""
+        if not first_process():
+            return
         with closing(self.tracked):
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
             if best and self.run_settings.keep == "best":
-                self.model.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+                self.model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
             bundle = self.model.bundle()
             self.result = finish(bundle, self.datamodule.prepared, self.run_settings, self.tracked)
+
+
+def checkpoints(folder: Path) -> list[ModelCheckpoint]:
+    """Keepers of the best weights and of every epoch's: `save_last` alone would skip epochs that are not the best so far."""
+    return [
+        ModelCheckpoint(folder, BEST, monitor="val_loss", enable_version_counter=False),
+        ModelCheckpoint(folder, LAST, enable_version_counter=False),
+    ]
+
+
+def first_process() -> bool:
+    """Whether this is the first of the processes that fit together, or the only one."""
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Prepared rows as batches for Lightning.
 
-Decided here: a batch is gathered from the one matrix by index in a single step, and validation sees every tick in order.
+Decided here: a batch is gathered from the one matrix by index in a single step, and validation sees every tick in order. Other
+markets or chains may be pooled with the panel's own for fitting alone, and only up to the time at which its own fitting ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.errors import UsageError
 from training.preparation import Prepared, prepare
-from training.settings import BatchSettings, PanelSettings, SplitSettings
+from training.settings import BatchSettings, PanelSettings, PoolSettings, SplitSettings
 
 
 class Batch(NamedTuple):
@@ -34,24 +36,35 @@ class Batch(NamedTuple):
 
 
 class Windows(Dataset[Batch]):
-    """Some rows of a prepared history; `__getitems__` gathers a whole batch at once."""
+    """Some rows of one or several prepared histories of equal shape; `__getitems__` gathers a whole batch at once."""
 
-    def __init__(self, prepared: Prepared, rows: NDArray[np.int64]) -> None:
-        self.prepared, self.rows = prepared, rows
+    def __init__(self, *parts: tuple[Prepared, NDArray[np.int64]]) -> None:
+        self.parts = parts
+        self.starts = np.cumsum([0, *(len(rows) for _, rows in parts)])
 
     def __len__(self) -> int:
         """Count of rows."""
-        return len(self.rows)
+        return int(self.starts[-1])
 
     def __getitem__(self, place: int) -> Batch:
         """The batch of one row."""
         return self.__getitems__([place])
 
     def __getitems__(self, places: Sequence[int]) -> Batch:
-        """The batch of several rows, in their order."""
-        rows, labels = self.rows[np.asarray(places)], self.prepared.labels
-        parts = (self.prepared.windows, labels.ahead, labels.known, labels.crossed, labels.at_risk)
-        return Batch(*(torch.from_numpy(part[rows]) for part in parts))
+        """The batch of several rows, in their order within each history, one history after another."""
+        asked = np.asarray(places)
+        found = []
+        for (prepared, rows), start, stop in zip(self.parts, self.starts, self.starts[1:], strict=False):
+            inside = asked if len(self.parts) == 1 else asked[(asked >= start) & (asked < stop)]
+            found.append(gathered(prepared, rows[inside - start]))
+        return found[0] if len(found) == 1 else Batch(*(torch.cat(part) for part in zip(*found, strict=True)))
+
+
+def gathered(prepared: Prepared, rows: NDArray[np.int64]) -> Batch:
+    """Windows and outcomes of some rows, each copied once."""
+    labels = prepared.labels
+    parts = (prepared.windows, labels.ahead, labels.known, labels.crossed, labels.at_risk)
+    return Batch(*(torch.from_numpy(part[rows]) for part in parts))
 
 
 def as_it_is(batch: Any) -> Any:
@@ -60,7 +73,7 @@ def as_it_is(batch: Any) -> Any:
 
 
 class PanelData(LightningDataModule):
-    """Batches of one panel from the canonical tables in `history`."""
+    """Batches of one panel from the canonical tables in `history`; `pool` adds training windows of other markets or chains."""
 
     def __init__(
         self,
@@ -69,9 +82,10 @@ class PanelData(LightningDataModule):
         split: SplitSettings | None = None,
         batch: BatchSettings | None = None,
         seed: int = 0,
+        pool: tuple[PoolSettings, ...] = (),
     ) -> None:
         super().__init__()
-        self.history, self.seed = history, seed
+        self.history, self.seed, self.pool = history, seed, pool
         self.panel, self.split, self.batch = (
             panel or PanelSettings(),
             split or SplitSettings(),
@@ -98,17 +112,41 @@ class PanelData(LightningDataModule):
         _ = self.prepared
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Every `stride`-th fitting row, shuffled anew each epoch."""
-        return self._loader(self.prepared.trainable(self.prepared.split.fit, self.batch.stride), shuffle=True)
+        """Every `stride`-th fitting row, the pool's with them, shuffled anew each epoch."""
+        main, stride = self.prepared, self.batch.stride
+        parts = [(main, main.trainable(main.split.fit, stride))]
+        for other in pooled(self.history, self.panel, self.split, self.pool):
+            rows = other.trainable(other.split.fit, stride)
+            parts.append((other, rows[other.rows.ticks[rows] <= main.rows.ticks[main.split.fit.stop - 1]]))
+        return self._loader(*parts, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation rows in order."""
-        return self._loader(self.prepared.trainable(self.prepared.split.validation))
+        return self._loader((self.prepared, self.prepared.trainable(self.prepared.split.validation)))
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The rows after `until` in order."""
-        return self._loader(self.prepared.trainable(self.prepared.split.test))
+        return self._loader((self.prepared, self.prepared.trainable(self.prepared.split.test)))
 
-    def _loader(self, rows: NDArray[np.int64], shuffle: bool = False) -> DataLoader[Batch]:
-        windows = Windows(self.prepared, rows)
-        return DataLoader(windows, batch_size=self.batch.size, shuffle=shuffle, collate_fn=as_it_is)
+    def _loader(self, *parts: tuple[Prepared, NDArray[np.int64]], shuffle: bool = False) -> DataLoader[Batch]:
+        return DataLoader(Windows(*parts), batch_size=self.batch.size, shuffle=shuffle, collate_fn=as_it_is)
+
+
+def pooled(
+    history: Path, panel: PanelSettings, split: SplitSettings, pool: tuple[PoolSettings, ...]
+) -> Iterator[Prepared]:
+    """The panel of each mapping in a pool. Raises UsageError where its roles are not those of the panel.
+
+    Features keep the names of the roles, so a window says "the main market", whichever that is; centres and scales are the
+    panel's own.
+    """
+    for told in pool:
+        roles = panel.roles if told.roles is None else told.roles
+        if roles.keys() != panel.roles.keys():
+            raise UsageError(
+                "data.pool",
+                expected=f"the roles {sorted(panel.roles)}",
+                found=str(sorted(roles)),
+                remedy="map the same roles to other symbols",
+            )
+        yield prepare(history, replace(panel, roles=roles, chain=told.chain or panel.chain), split)

@@ -1,41 +1,46 @@
 """The Lightning module: which loss is minimised, how, and what a checkpoint carries beside the weights.
 
-Decided here: pinball loss weighted so that targets count alike, plus a share of the spikes' cross entropy; AdamW with one
-cosine descent. A checkpoint holds all that an export needs, so that no history has to be read again.
+Decided here: AdamW with one cosine descent. A checkpoint holds all that an export needs, so that no history has to be read
+again, and the state of the random numbers, so that a run that was killed goes on as if it had not been.
 """
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from data.errors import UsageError
-from models.losses import pinball, spike_cross_entropy, target_weight
 from models.registry import build
 from models.shape import Forecaster
 from training.bundle import KEY, Bundle
 from training.datamodule import Batch, PanelData
+from training.finetuning import start_from
+from training.objective import Objective
 from training.settings import OptimiserSettings
+
+RANDOM = "random_state"
 
 
 class ForecastModule(LightningModule):
-    """Fit one architecture of `models.registry` with its options."""
-
-    levels: Tensor
-    weight: Tensor
+    """Fit one architecture of `models.registry` with its options; `start_from` is a run folder or checkpoint to fine-tune."""
 
     def __init__(
         self,
         architecture: str = "linear",
         options: dict[str, int | float] | None = None,
         optimiser: OptimiserSettings | None = None,
+        start_from: Path | None = None,
     ) -> None:
         super().__init__()
         self.architecture, self.options = architecture, dict(options or {})
         self.optimiser = optimiser or OptimiserSettings()
+        self.start_from = start_from
         self.network: Forecaster | None = None
+        self.objective: Objective | None = None
 
     @property
     def data(self) -> PanelData:
@@ -51,7 +56,10 @@ class ForecastModule(LightningModule):
             self.adopt(self.data)
 
     def adopt(self, data: PanelData) -> Forecaster:
-        """Build the network for some data. Raises UsageError for an unknown architecture or option."""
+        """Build the network for some data.
+
+        Raises UsageError for an unknown architecture or option, a loss without its target, or a start that does not fit.
+        """
         prepared = data.prepared
         try:
             self.network = build(self.architecture, prepared.shape, prepared.statistics, self.options)
@@ -59,8 +67,10 @@ class ForecastModule(LightningModule):
             told = ", ".join(f"{key}={value}" for key, value in self.options.items()) or "no options"
             found = f"{self.architecture!r} with {told}"
             raise UsageError("model", expected="what can be built", found=found, remedy=str(error)) from error
-        self.register_buffer("levels", torch.tensor(prepared.shape.levels), persistent=False)
-        self.register_buffer("weight", target_weight(prepared.shape, prepared.statistics), persistent=False)
+        self.objective = Objective(self.optimiser, prepared)
+        if self.start_from is not None:
+            contract = msgspec.structs.replace(prepared.contract, architecture=self.architecture)
+            start_from(self.network, self.start_from, contract, self.options)
         return self.network
 
     @property
@@ -81,15 +91,13 @@ class ForecastModule(LightningModule):
         self._loss(batch, "test")
 
     def _loss(self, batch: Batch, part: str) -> Tensor:
-        if self.network is None:
+        if self.network is None or self.objective is None:
             raise RuntimeError("expected setup() before a step")
-        found = self.network(batch.window)
-        quantile = pinball(found.quantiles, batch.ahead, batch.ahead.isfinite(), self.levels, self.weight)
-        spike = spike_cross_entropy(found.spike_logit, batch.crossed, batch.known, batch.at_risk)
-        loss = quantile + self.optimiser.spike_weight * spike
-        scores = {f"{part}_loss": loss, f"{part}_pinball": quantile, f"{part}_spike": spike}
-        self.log_dict(scores, on_step=False, on_epoch=True, prog_bar=part != "test", batch_size=len(batch.window))
-        return loss
+        losses = self.objective(self.network(batch.window), batch)
+        scores = {f"{part}_{name}": value for name, value in losses.items()}
+        shown, count = part != "test", len(batch.window)
+        self.log_dict(scores, on_step=False, on_epoch=True, prog_bar=shown, batch_size=count, sync_dist=True)
+        return losses["loss"]  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and a cosine over all steps of the run; nothing where there is nothing to fit."""
@@ -104,8 +112,14 @@ class ForecastModule(LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what an export needs."""
+        """Add what an export needs, and the random numbers to come."""
         checkpoint[KEY] = self.bundle().packed()
+        checkpoint[RANDOM] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the random numbers where the run stopped; several processes keep their own."""
+        if RANDOM in checkpoint and self.trainer.world_size == 1:
+            torch.set_rng_state(checkpoint[RANDOM].cpu())
 
     def bundle(self) -> Bundle:
         """The model as it is now, not calibrated, with its contract and sample windows."""

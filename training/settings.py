@@ -63,6 +63,14 @@ class PanelSettings:
 
 
 @dataclass(frozen=True)
+class PoolSettings:
+    """A further panel to learn from: the same roles played by other symbols (absent: by the same), or another chain."""
+
+    roles: dict[str, list[str]] | None = None
+    chain: str | None = None
+
+
+@dataclass(frozen=True)
 class SplitSettings:
     """How time is divided: fit | embargo | validation | embargo | calibration, all known before `until`; then test.
 
@@ -117,13 +125,68 @@ class BatchSettings:
 
 
 @dataclass(frozen=True)
+class LeverSettings:
+    """A lever that reads one target at one horizon (ticks): what a unit costs that is missing, and one that is held."""
+
+    target: str
+    horizon: int
+    underage: float
+    overage: float
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions."""
+        costs = f"{self.underage} and {self.overage}"
+        require(
+            "model.optimiser.loss.levers",
+            [
+                (self.horizon > 0, "a horizon of 1 tick or more", str(self.horizon)),
+                (0 < self.overage < self.underage, "0 < overage < underage", costs),
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Which losses are minimised, see `models.losses`; the spikes' counts `spike_weight` of the optimiser's settings.
+
+    `quantile` is pinball or crps. `spike`: cross-entropy; focal, with `focus`; or lead, where positives whose onset is less
+    than `lead_ticks` away count `late` only. `qlike` adds that loss by target, `decision` the cost of `levers`.
+    """
+
+    quantile: Literal["pinball", "crps"] = "pinball"
+    spike: Literal["cross-entropy", "focal", "lead"] = "cross-entropy"
+    focus: float = 2.0
+    lead_ticks: int = 1
+    late: float = 0.0
+    qlike: dict[str, float] = field(default_factory=dict)
+    decision: float = 0.0
+    levers: tuple[LeverSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions."""
+        priced = f"{self.decision} with {len(self.levers)} levers"
+        require(
+            "model.optimiser.loss",
+            [
+                (self.focus >= 0, "a focus of 0 or more", str(self.focus)),
+                (self.lead_ticks >= 0, "lead_ticks of 0 or more", str(self.lead_ticks)),
+                (0 <= self.late <= 1, "a late within [0, 1]", str(self.late)),
+                (all(weight >= 0 for weight in self.qlike.values()), "qlike weights of 0 or more", str(self.qlike)),
+                (self.decision >= 0, "a decision weight of 0 or more", str(self.decision)),
+                ((self.decision > 0) == bool(self.levers), "levers where decision is above 0", priced),
+            ],
+        )
+
+
+@dataclass(frozen=True)
 class OptimiserSettings:
-    """AdamW with one cosine descent to `final_share` of the rate; the loss is pinball + `spike_weight` x cross entropy."""
+    """AdamW with one cosine descent to `final_share` of the rate; spikes count `spike_weight` beside the quantiles' loss."""
 
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     final_share: float = 0.05
     spike_weight: float = 0.1
+    loss: LossSettings = field(default_factory=LossSettings)
 
     def __post_init__(self) -> None:
         """Refuse contradictions."""

@@ -1,7 +1,14 @@
-"""The shape contract of `models`, read off a contract of `data`: the one place where the two leaves meet in numbers."""
+"""The shape contract of `models`, read off a contract of `data`: the one place where the two leaves meet in numbers.
+
+Decided here: how finely each clock of the calendar is read at the horizons (down to about an hour of the day, and a day of
+the week).
+"""
 
 from data.contract import Contract
-from models.shape import Shape
+from data.features.calendar import PERIODS
+from models.shape import Phase, Shape
+
+OVERTONES = {"hour": 6, "day": 12, "week": 3}
 
 
 def shape_of(contract: Contract) -> Shape:
@@ -24,4 +31,20 @@ def shape_of(contract: Contract) -> Shape:
             for column, feature in enumerate(contract.features)
             if feature.level in places
         ),
+        phases=phases(contract),
+    )
+
+
+def phases(contract: Contract) -> tuple[Phase, ...]:
+    """The calendar's clocks among the features, where both of their columns are there."""
+    names, tick_s = contract.feature_names, contract.panel.tick_s
+    return tuple(
+        Phase(
+            sine=names.index(f"sin_of_{name}"),
+            cosine=names.index(f"cos_of_{name}"),
+            turns=tuple(horizon * tick_s / period_s for horizon in contract.horizons),
+            overtones=OVERTONES[name],
+        )
+        for name, period_s in PERIODS.items()
+        if {f"sin_of_{name}", f"cos_of_{name}"} <= set(names)
     )

@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.registry import build
-from models.shape import Shape, Statistics
-from models.tcn import Tcn
+from models.shape import Shape
+from models.tcn import Tcn, TcnConfig
 from tests.models.test_tcn import dense
 
 CONTEXT, FEATURES, BATCH, REPEATS = 72, 40, 512, 7
@@ -31,10 +30,9 @@ def test_the_sparse_network_trains_faster_than_the_dense_one(capsys: pytest.Capt
     torch.set_num_threads(1)
     try:
         shape = Shape(CONTEXT, FEATURES, 12, 2, (0.05, 0.5, 0.95), (0, 1), (0, 1))
-        model = build("tcn", shape, Statistics.blank(shape))
-        assert isinstance(model, Tcn)
+        model = Tcn(shape, TcnConfig())
         standard = torch.randn(BATCH, CONTEXT, FEATURES)
-        sparse_s = seconds(lambda: model.summary(standard))
+        sparse_s = seconds(lambda: model(standard))
         dense_s = seconds(lambda: dense(model, standard)[:, -1])
     finally:
         torch.set_num_threads(threads)

@@ -13,7 +13,7 @@ from models.inputs import Inputs
 from models.linear import halving_averages
 from models.persistence import largest_so_far, tail_logit, tail_scale
 from models.registry import ARCHITECTURES, build
-from models.shape import Shape, Statistics
+from models.shape import Phase, Shape, Statistics
 from tests.models.world import SHAPE, statistics, windows
 
 
@@ -41,17 +41,17 @@ def test_rates_that_fall_by_chance_are_made_to_climb() -> None:
 
 def test_inputs_are_standardised_bounded_and_filled_with_the_mean() -> None:
     facts, plain = statistics(), replace(SHAPE, level_columns=())
-    window = torch.full((1, 1, 6), torch.nan)
+    window = torch.full((1, 1, 8), torch.nan)
     window[0, 0, 0] = facts.near[0] + 2 * facts.scale[0]
     window[0, 0, 1] = 1e9
     window[0, 0, 2] = -1e9
-    torch.testing.assert_close(Inputs(plain, facts)(window)[0, 0], torch.tensor([2.0, 8.0, -8.0, 0.0, 0.0, 0.0]))
+    torch.testing.assert_close(Inputs(plain, facts)(window)[0, 0], torch.tensor([2.0, 8.0, -8.0, *[0.0] * 5]))
 
 
 def test_columns_that_move_with_a_target_are_read_relative_to_its_last_known_anchor() -> None:
     window = windows(1)
     shifted = window.clone()
-    shifted[:, :, [0, 1]] += 4
+    shifted[:, :, [0, 1, 4]] += 4
     shifted[:, -1, 1] = torch.nan
     window[:, -1, 1] = torch.nan
     inputs = Inputs(SHAPE, statistics())
@@ -114,7 +114,9 @@ def test_an_unknown_architecture_is_named_with_the_known_ones() -> None:
 
 
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"tcn: expected options among \['channels', 'dropout'\], found \['depth'\]"):
+    with pytest.raises(
+        ValueError, match=r"tcn: expected options among \['channels', 'dropout', 'horizon_width'\], found \['depth'\]"
+    ):
         build("tcn", SHAPE, statistics(), {"depth": 3})
 
 
@@ -130,9 +132,11 @@ def test_an_option_that_is_no_number_is_refused() -> None:
         ({"levels": ()}, "ascending levels"),
         ({"levels": (0.5, 0.5)}, "ascending levels"),
         ({"levels": (0.5, 1.0)}, "ascending levels"),
-        ({"value_columns": (0,)}, "2 columns below 6"),
-        ({"anchor_columns": (0, 6)}, "2 columns below 6"),
-        ({"threshold_columns": (None, -1)}, "2 columns below 6"),
+        ({"value_columns": (0,)}, "2 columns below 8"),
+        ({"anchor_columns": (0, 8)}, "2 columns below 8"),
+        ({"threshold_columns": (None, -1)}, "2 columns below 8"),
+        ({"phases": (Phase(6, 8, (0.1,) * 4),)}, "phases of two columns"),
+        ({"phases": (Phase(6, 7, (0.1,)),)}, "4 turns"),
     ],
 )
 def test_a_shape_that_contradicts_itself_is_refused(changed: dict[str, object], told: str) -> None:

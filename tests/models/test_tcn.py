@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from models.encoded import Encoded
 from models.registry import build
 from models.shape import Shape, Statistics
 from models.tcn import TAPS, Tcn
@@ -16,8 +17,9 @@ from tests.models.world import stir
 def network(context: int, channels: int = 5) -> Tcn:
     shape = Shape(context, 3, 1, 1, (0.5,), (0,), (0,))
     made = stir(build("tcn", shape, Statistics.blank(shape), {"channels": channels}))
-    assert isinstance(made, Tcn)
-    return made
+    assert isinstance(made, Encoded)
+    assert isinstance(made.encoder, Tcn)
+    return made.encoder
 
 
 def dense(model: Tcn, standard: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ def dense(model: Tcn, standard: Tensor) -> Tensor:
 def test_the_sparse_network_equals_the_dense_one_at_the_last_tick(context: int, seed: int) -> None:
     model = network(context)
     standard = torch.randn(3, context, 3, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(model.summary(standard), dense(model, standard)[:, -1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model(standard), dense(model, standard)[:, -1], rtol=1e-4, atol=1e-5)
 
 
 def test_in_the_dense_network_no_tick_sees_a_later_one() -> None:
@@ -53,7 +55,7 @@ def test_in_the_dense_network_no_tick_sees_a_later_one() -> None:
 def test_the_first_tick_of_the_window_reaches_the_answer(context: int) -> None:
     model = network(context)
     standard = torch.randn(1, context, 3, requires_grad=True)
-    model.summary(standard).square().sum().backward()
+    model(standard).square().sum().backward()
     assert standard.grad is not None
     assert (standard.grad.abs().sum(dim=2) > 0).all()
 
@@ -61,5 +63,5 @@ def test_the_first_tick_of_the_window_reaches_the_answer(context: int) -> None:
 @pytest.mark.parametrize("options", [{"channels": 0}, {"dropout": 1.0}, {"dropout": -0.1}])
 def test_impossible_options_are_refused(options: dict[str, float]) -> None:
     shape = Shape(4, 3, 1, 1, (0.5,), (0,), (0,))
-    with pytest.raises(ValueError, match="expected channels >= 1"):
+    with pytest.raises(ValueError, match="tcn: expected channels >= 1"):
         build("tcn", shape, Statistics.blank(shape), options)

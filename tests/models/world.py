@@ -3,19 +3,33 @@
 import torch
 from torch import Tensor
 
-from models.shape import Forecaster, Shape, Statistics
+from models.registry import ARCHITECTURES, build
+from models.shape import Forecaster, Phase, Shape, Statistics
 
 SHAPE = Shape(
     context=11,
-    features=6,
+    features=8,
     horizons=4,
     targets=2,
     levels=(0.05, 0.25, 0.5, 0.75, 0.95),
     value_columns=(0, 2),
     anchor_columns=(1, 3),
     threshold_columns=(4, None),
-    level_columns=((0, 0), (1, 0), (2, 1), (3, 1)),
+    level_columns=((0, 0), (1, 0), (2, 1), (3, 1), (4, 0)),
+    phases=(Phase(6, 7, (0.25, 0.5, 0.75, 1.0), overtones=2),),
 )
+
+OPTIONS: dict[str, tuple[str, dict[str, int | float]]] = {
+    **{name: (name, {}) for name in ARCHITECTURES},
+    "tcn that knows the horizons": ("tcn", {"horizon_width": 8}),
+    "dlinear that knows the horizons": ("dlinear", {"horizon_width": 8}),
+    "patch of single columns": ("patch", {"mixing": 0, "horizon_width": 0}),
+}
+
+
+def make(name: str, shape: Shape, facts: Statistics) -> Forecaster:
+    """One of OPTIONS."""
+    return build(OPTIONS[name][0], shape, facts, OPTIONS[name][1])
 
 
 def statistics(shape: Shape = SHAPE) -> Statistics:

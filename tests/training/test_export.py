@@ -19,8 +19,13 @@ from training.export import answer, export
 from training.parity import TOLERANCE
 from training.shapes import shape_of
 
+QUICK = {"persistence", "linear", "mlp", "tcn"}  # the others take torch ten seconds or more to export
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.integration) for name in sorted(ARCHITECTURES)],
+)
 def test_every_architecture_exports_to_a_graph_that_says_the_same(name: str, tmp_path: Path) -> None:
     model = served(name)
     assert export(model, SMALL, tmp_path / "made", windows()) < TOLERANCE

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from data.errors import DataError
+from data.errors import DataError, UsageError
 from data.history import History
+from tests.training.stopping import Stop
 from training import bundle, forecasting
 from training.artefact import Artefact
 from training.calibrating import RATES
@@ -17,6 +18,8 @@ from training.cli import fit_network
 from training.commands import export, train
 from training.evaluation import restore
 from training.fitting import Fit
+
+MIXER = "--model.options={'channels': 4, 'depth': 1, 'fold': 2, 'dropout': 0.5, 'horizon_width': 4}"
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +74,60 @@ def test_equal_seeds_make_equal_weights(fitted: Fit, history: Path, config: Path
         torch.testing.assert_close(again[name], value, rtol=0, atol=0)
 
 
-def test_a_run_goes_on_from_its_last_checkpoint(fitted: Fit, history: Path, config: Path, tmp_path: Path) -> None:
-    options = (f"--data.history={history}", f"--run.folder={tmp_path}", "--trainer.max_epochs")
-    fit_network(config, (*options, "1"))
-    fit_network(config, (*options, "3", "--ckpt_path", "last"))
-    last = torch.load(tmp_path / "small" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["epoch"] == 2
-    assert (
-        last["global_step"]
-        == 3 * torch.load(fitted.folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] // 2
-    )
+def test_a_run_that_stopped_goes_on_as_if_it_had_not(history: Path, config: Path, tmp_path: Path) -> None:
+    options = (f"--data.history={history}", "--model.architecture=mixer", MIXER, "--trainer.max_epochs=3")
+    once = fit_network(config, (*options, f"--run.folder={tmp_path / 'once'}"))
+    again = (*options, f"--run.folder={tmp_path / 'twice'}")
+    with pytest.raises(Stop):
+        fit_network(config, (*again, "--trainer.callbacks=tests.training.stopping.AfterAnEpoch"))
+    twice = fit_network(config, (*again, "--ckpt_path=last"))
+    last, resumed = (torch.load(fit.folder / "checkpoints" / "last.ckpt", weights_only=True) for fit in (once, twice))
+    assert last["epoch"] == resumed["epoch"] == 2
+    assert last["global_step"] == resumed["global_step"]
+    for name, value in last["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+    assert once.metrics == twice.metrics
+
+
+def test_deterministic_runs_with_dropout_are_equal_to_the_bit(history: Path, config: Path, tmp_path: Path) -> None:
+    options = (f"--data.history={history}", "--model.architecture=mixer", MIXER, "--trainer.deterministic=true")
+    first, second = (fit_network(config, (*options, f"--run.folder={tmp_path / name}")) for name in ("a", "b"))
+    assert first.metrics == second.metrics
+    said, again = (restore(fit.folder / "test.npz")["volatility"].issued.quantiles for fit in (first, second))
+    assert (said == again).all()
+
+
+def test_half_precision_is_a_flag(history: Path, config: Path, tmp_path: Path) -> None:
+    options = (f"--data.history={history}", f"--run.folder={tmp_path}", "--trainer.precision=bf16-mixed")
+    fit = fit_network(config, (*options, "--model.architecture=mixer", MIXER, "--trainer.max_epochs=1"))
+    assert all(value.dtype != torch.bfloat16 for value in bundle.load(fit.folder / "model.pt").served.parameters())
+
+
+def test_fine_tuning_starts_where_an_earlier_run_ended(
+    fitted: Fit, history: Path, config: Path, tmp_path: Path
+) -> None:
+    options = (f"--data.history={history}", f"--run.folder={tmp_path}", f"--model.start_from={fitted.folder}")
+    fit = fit_network(config, (*options, "--trainer.max_epochs=1", "--model.optimiser.learning_rate=1e-12"))
+    earlier, later = (bundle.load(run.folder / "model.pt").served.forecaster.state_dict() for run in (fitted, fit))
+    for name, value in earlier.items():
+        torch.testing.assert_close(later[name], value, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ("--model.options={'rank': 3}", "linear with {'rank': 3}"),
+        ("--data.panel.context=7", "the same context, 7"),
+        ("--data.panel.targets=['volatility']", "the same targets"),
+    ],
+)
+def test_fine_tuning_from_a_model_with_another_contract_is_refused(
+    fitted: Fit, history: Path, config: Path, tmp_path: Path, other: str, told: str
+) -> None:
+    options = (f"--data.history={history}", f"--run.folder={tmp_path}", f"--model.start_from={fitted.folder}")
+    with pytest.raises(UsageError, match=told):
+        fit_network(config, (*options, other))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.integration
@@ -120,7 +167,13 @@ def test_persistence_is_fitted_without_steps(history: Path, config: Path, tmp_pa
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--data.hstory=x"], ["--model.architecture=oracle"], ["--model.options={'rank': 0}"], ["--data.panel.tick_s=7"]],
+    [
+        ["--data.hstory=x"],
+        ["--model.architecture=oracle"],
+        ["--model.options={'rank': 0}"],
+        ["--model.optimiser.loss.spike=hinge"],
+        ["--data.panel.tick_s=7"],
+    ],
 )
 def test_a_wrong_key_or_value_ends_with_status_2_and_leaves_nothing(
     wrong: list[str], history: Path, config: Path, tmp_path: Path

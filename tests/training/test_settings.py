@@ -21,6 +21,12 @@ from training import settings
         (lambda: settings.SplitSettings(validation_days=0), "validation_days"),
         (lambda: settings.BatchSettings(stride=0), "stride"),
         (lambda: settings.OptimiserSettings(learning_rate=0), "learning_rate"),
+        (lambda: settings.LossSettings(focus=-1.0), "focus"),
+        (lambda: settings.LossSettings(late=2.0), "late"),
+        (lambda: settings.LossSettings(qlike={"volatility": -1.0}), "qlike"),
+        (lambda: settings.LossSettings(decision=1.0), "levers"),
+        (lambda: settings.LeverSettings("demand", 0, 2.0, 1.0), "horizon"),
+        (lambda: settings.LeverSettings("demand", 1, 1.0, 2.0), "overage < underage"),
     ],
 )
 def test_a_contradiction_is_a_usage_error_that_names_the_key(make: object, part: str) -> None:
