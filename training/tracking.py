@@ -91,6 +91,13 @@ class Store:
             self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
         return run
 
+    def fetch(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """A file that a run keeps, brought into a folder from wherever the store is; none when the run has no such file."""
+        try:
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+        except (MlflowException, OSError):
+            return None
+
     def records(self, experiment: str) -> list[Record]:
         """Finished and running runs of an experiment, newest first; empty when there is no such experiment."""
         found = self.client.get_experiment_by_name(experiment)
