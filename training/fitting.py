@@ -78,6 +78,8 @@ def start(settings: RunSettings, prepared: Prepared, config: Mapping[str, object
     }
     run = store.start(settings.experiment or contract.task, settings.name, {**marks, **environment()}, settings.parent)
     run.params(config)
+    data = config.get("data")
+    run.dataset(contract, Path(str(data["history"]) if isinstance(data, Mapping) else "history"))
     return run
 
 

@@ -71,6 +71,19 @@ def skill_by_horizon(curves: Mapping[str, Mapping[float, float]], tick_s: int, t
     return path
 
 
+def skill_by_hour(curves: Mapping[str, Mapping[float, float]], title: str, path: Path) -> Path:
+    """Skill over the hour of the UTC day at issue, one line a model."""
+    with drawing(path, 7.6, 3.8) as figure:
+        axes = figure.subplots()
+        for colour, (model, curve) in coloured(curves):
+            hours = sorted(curve)
+            axes.plot(hours, [curve[hour] for hour in hours], marker=".", color=colour, label=model)
+        axes.axhline(0, color=GREY, linewidth=1)
+        axes.set(title=title, xlabel="hour, UTC", ylabel="skill against persistence", xlim=(0, 23))
+        axes.legend(**OUTSIDE)
+    return path
+
+
 def reliability(curves: Mapping[str, Mapping[float, float]], title: str, path: Path) -> Path:
     """Share of truths at or below each quantile over its level, one line a model; the diagonal is calibrated."""
     with drawing(path, 6.2, 4.0) as figure:
@@ -105,7 +118,7 @@ def leads(curves: Mapping[str, Curve], title: str, path: Path) -> Path:
     with drawing(path, 7.0, 3.8) as figure:
         axes = figure.subplots()
         for colour, (model, (lead, share)) in coloured(curves):
-            axes.step(lead / unit, share, where="post", color=colour, label=model)
+            axes.step(lead / unit, share, where="pre", color=colour, label=model)
         axes.set(title=title, xlabel=f"{name} of lead, at least", ylabel="share of episodes", ylim=(0, None))
         axes.set_xlim(0, longest / unit)
         axes.legend(**OUTSIDE)

@@ -17,13 +17,18 @@ def fit(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
 
     Raises UsageError when the file cannot be read as YAML; SystemExit(2) for keys that do not exist.
     """
-    if "boosting" in read(config):
+    if has_trees(config):
         from training.boost import fit_boosting
 
         return fit_boosting(config, overrides)
     from training.cli import fit_network
 
     return fit_network(config, overrides)
+
+
+def has_trees(config: Path) -> bool:
+    """Whether a configuration file describes gradient boosting."""
+    return "boosting" in read(config)
 
 
 def read(config: Path) -> dict[str, Any]:

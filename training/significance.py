@@ -6,7 +6,7 @@ whole, because errors within a day go together.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,16 @@ def pair(first: Issued, second: Issued, levels: tuple[tuple[float, ...], tuple[f
         loss(b.reference[other], places[1]),
     )
     return Paired(a.issued_s[at], *parts, horizons)
+
+
+def averaged(pairs: Sequence[Paired]) -> Paired:
+    """Several forecasts of one kind, such as those of several seeds, against the same other: the mean of their losses.
+
+    Raises ValueError when they were not issued at the same times.
+    """
+    if any(not np.array_equal(one.issued_s, pairs[0].issued_s) for one in pairs):
+        raise ValueError("expected the same issue times of every seed")
+    return replace(pairs[0], first=np.mean([one.first for one in pairs], axis=0))
 
 
 def difference(paired: Paired) -> Difference:

@@ -1,32 +1,43 @@
 """The record of what was trained, with which data and how well: MLflow, which only this module knows.
 
 Decided here: the store (a local sqlite file without a server unless MLFLOW_TRACKING_URI names another), what is recorded of
-the environment, and that one fit makes one run: the Lightning logger and everything logged after the fit share it.
+the environment, that one fit makes one run (the Lightning logger and everything logged after the fit share it, and a notebook's
+autologging is switched off), and that a model is registered with its signature under an alias, not a stage.
 """
 
 import importlib.metadata
+import json
 import logging
 import platform
 import shutil
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import numpy as np
 from lightning.pytorch.loggers.mlflow import MLFlowLogger
-from mlflow.entities import Metric, Param, RunStatus
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunStatus
 from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.types.schema import Schema, TensorSpec
+from mlflow.utils.autologging_utils import autologging_is_disabled
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from data.contract import DIGEST_KEY, MODEL_FILE, Contract
 
 BATCH = 100  # MLflow takes at most so many parameters in one call
 LONGEST = 500  # characters of a parameter
 DISTRIBUTION = "derivatives-traffic-shaper"
+DIGEST_LENGTH = 36  # characters that MLflow keeps of a dataset's digest
+AUTOLOGGED = ("pytorch", "sklearn")
 RECORDED = ("torch", "lightning", "polars", "numpy", "scikit-learn", "onnx", "onnxruntime", "mlflow")
 
 
@@ -71,6 +82,7 @@ class Store:
 
     def start(self, experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None) -> "Run":
         """Start a run, nested under another when `parent` names it."""
+        stop_autologging()
         nesting = {} if parent is None else {MLFLOW_PARENT_RUN_ID: parent}
         marked = {MLFLOW_RUN_NAME: name, **tags, **nesting}
         created = self.client.create_run(self.experiment(experiment), tags=marked)
@@ -116,6 +128,33 @@ class Store:
             )
             for run in runs
         ]
+
+    def register(self, name: str, model_id: str, tags: Mapping[str, str], description: str) -> str:
+        """A new version of a registered model, which is made when there is none of that name; returns the version."""
+        with suppress(MlflowException):  # it exists already
+            self.client.create_registered_model(name)
+        model = self.client.get_logged_model(model_id)
+        made = self.client.create_model_version(
+            name, model.artifact_location, model.source_run_id, dict(tags), description=description, model_id=model_id
+        )
+        return str(made.version)
+
+    def point(self, name: str, alias: str, version: str) -> None:
+        """Let an alias name a version."""
+        self.client.set_registered_model_alias(name, alias, version)
+
+    def version(self, name: str, alias: str) -> str | None:
+        """The version that an alias names; none when there is no such model or alias."""
+        try:
+            return str(self.client.get_model_version_by_alias(name, alias).version)
+        except MlflowException:
+            return None
+
+    def download(self, name: str, version: str, folder: Path) -> Path:
+        """The files of a registered version, brought into a folder."""
+        uri = self.client.get_model_version_download_uri(name, version)
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri)
+        return folder
 
     def experiments(self) -> list[str]:
         """Names of the experiments."""
@@ -173,10 +212,37 @@ class Run:
         """Keep a text with the run."""
         self.store.client.log_text(self.run_id, content, name)
 
+    def dataset(self, contract: Contract, source: Path) -> None:
+        """Record which history the run learns from: its digest, its columns, and the training window."""
+        columns = {feature.name: feature.unit for feature in contract.features}
+        window = {"since": contract.training.since, "until": contract.training.until}
+        digest, where = contract.data_digest[:DIGEST_LENGTH], json.dumps({"uri": str(source)})
+        made = Dataset(source.name or "history", digest, "local", where, json.dumps(columns), json.dumps(window))
+        context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
+        self.store.client.log_inputs(self.run_id, [DatasetInput(made, [context])])
+
+    def model(self, folder: Path, contract: Contract) -> str:
+        """Keep an artefact as this run's model, with its signature; returns the model's identity."""
+        client = self.store.client
+        tags = {DIGEST_KEY: contract.digest, "task": contract.task}
+        made = client.create_logged_model(self.experiment_id, contract.name, self.run_id, tags)
+        with tempfile.TemporaryDirectory() as name:
+            staged = Path(name) / "model"
+            shutil.copytree(folder, staged)
+            described(contract, self.run_id, made.model_id).save(str(staged / "MLmodel"))
+            client.log_model_artifacts(made.model_id, str(staged))
+        client.finalize_logged_model(made.model_id, "READY")
+        client.log_outputs(self.run_id, [LoggedModelOutput(made.model_id, 0)])
+        return str(made.model_id)
+
     def end(self, ok: bool = True) -> None:
         """Close the run as finished or failed."""
         status = RunStatus.FINISHED if ok else RunStatus.FAILED
         self.store.client.set_terminated(self.run_id, RunStatus.to_string(status))
+
+    def kill(self) -> None:
+        """Close the run as one that was ended before its time on purpose."""
+        self.store.client.set_terminated(self.run_id, RunStatus.to_string(RunStatus.KILLED))
 
     @property
     def page(self) -> str:
@@ -195,6 +261,27 @@ def closing(run: Run | None) -> Iterator[None]:
         raise
     if run is not None:
         run.end()
+
+
+def described(contract: Contract, run_id: str, model_id: str) -> Model:
+    """MLflow's own description of an artefact: its signature, and that it is an ONNX file that its `pyfunc` may load."""
+    size = (-1, len(contract.horizons), len(contract.targets))
+    single = np.dtype("float32")
+    signature = ModelSignature(
+        Schema([TensorSpec(single, (-1, contract.context, len(contract.features)), "window")]),
+        Schema([TensorSpec(single, (*size, len(contract.levels)), "quantiles"), TensorSpec(single, size, "spike")]),
+    )
+    model = Model(run_id=run_id, signature=signature, model_id=model_id, metadata={DIGEST_KEY: contract.digest})
+    model.add_flavor("onnx", onnx_version=importlib.metadata.version("onnx"), data=MODEL_FILE)
+    model.add_flavor("python_function", loader_module="mlflow.onnx", data=MODEL_FILE)
+    return model
+
+
+def stop_autologging() -> None:
+    """Switch off what would record a fit a second time, in a run of its own."""
+    for name in AUTOLOGGED:
+        if not autologging_is_disabled(name):
+            getattr(mlflow, name).autolog(disable=True)
 
 
 def environment() -> dict[str, str]:
