@@ -43,7 +43,7 @@ def search_on_cluster(search: Search, address: str, jobs: int, progress: Progres
     local = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
-    actor = (
+    actor: Any = (
         ray.remote(Judge)
         .options(name=actor_name, num_cpus=0, scheduling_strategy=local)
         .remote(where, search.name, search.seed)

@@ -5,7 +5,7 @@ Decided here: the two kinds of entries, `{low, high, log, step}` and `{choices}`
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -46,7 +46,7 @@ class Space:
 def suggested(trial: "BaseTrial", key: str, entry: Range | Choices) -> Value:
     """One value."""
     if isinstance(entry, Choices):
-        return trial.suggest_categorical(key, entry.choices)  # type: ignore[no-any-return]
+        return cast("Value", trial.suggest_categorical(key, entry.choices))
     if isinstance(entry.low, int) and isinstance(entry.high, int):
         return trial.suggest_int(key, entry.low, entry.high, step=int(entry.step or 1), log=entry.log)
     return trial.suggest_float(key, entry.low, entry.high, step=entry.step, log=entry.log)
@@ -55,8 +55,8 @@ def suggested(trial: "BaseTrial", key: str, entry: Range | Choices) -> Value:
 def read_space(path: Path) -> Space:
     """Read a file. Raises UsageError for what is not YAML, unknown fields, empty choices or bounds out of order."""
     try:
-        raw = msgspec.yaml.decode(path.read_bytes(), type=dict[str, dict[str, object]])
-        keys = {key: msgspec.convert(entry, Choices if "choices" in entry else Range) for key, entry in raw.items()}
+        raw = msgspec.yaml.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
+        keys = {key: entry_of(entry) for key, entry in raw.items()}
     except (OSError, msgspec.MsgspecError) as error:
         raise faulty(path, "keys with {low, high} or {choices}", str(error)) from error
     for key, entry in keys.items():
@@ -69,6 +69,11 @@ def read_space(path: Path) -> Space:
     if not keys:
         raise faulty(path, "at least one key", "none")
     return Space(keys)
+
+
+def entry_of(raw: dict[str, Any]) -> Range | Choices:
+    """One entry of the file."""
+    return msgspec.convert(raw, Choices) if "choices" in raw else msgspec.convert(raw, Range)
 
 
 def faulty(path: Path, expected: str, found: str) -> UsageError:

@@ -23,7 +23,7 @@ import mlflow
 import numpy as np
 from lightning.pytorch.loggers.mlflow import MLFlowLogger
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunStatus
-from mlflow.environment_variables import MLFLOW_TRACKING_URI
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
@@ -151,10 +151,10 @@ class Store:
             return None
 
     def download(self, name: str, version: str, folder: Path) -> Path:
-        """The files of a registered version, brought into a folder."""
+        """The files of a registered version, brought below a folder; returns theirs."""
         uri = self.client.get_model_version_download_uri(name, version)
-        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri)
-        return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
 
     def experiments(self) -> list[str]:
         """Names of the experiments."""
@@ -280,7 +280,7 @@ def described(contract: Contract, run_id: str, model_id: str) -> Model:
 def stop_autologging() -> None:
     """Switch off what would record a fit a second time, in a run of its own."""
     for name in AUTOLOGGED:
-        if not autologging_is_disabled(name):
+        if not autologging_is_disabled(name):  # type: ignore[no-untyped-call]
             getattr(mlflow, name).autolog(disable=True)
 
 
@@ -319,5 +319,6 @@ def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
 
 def quieten() -> None:
     """Keep the store's first-time migrations and hints out of the terminal."""
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
         logging.getLogger(name).setLevel(logging.WARNING)
