@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,12 +87,7 @@ def roll(config: Path, rolling: Rolling, digest: str, tell: Tell, baseline: bool
                 rolled.append((seed, one_fold(config, Place(name, fold, digest, seed), rolling, parent)))
         result = pooled(name, task, rolled, rolling, baseline)
         record(result, rolling.home / name, parent)
-    return result if parent is None else named(result, parent)
-
-
-def named(result: Result, parent: Run) -> Result:
-    """The same result, knowing its run."""
-    return Result(**{**vars(result), "run_id": parent.run_id, "page": parent.page})
+    return result if parent is None else replace(result, run_id=parent.run_id, page=parent.page)
 
 
 def seeds_of(config: Path, rolling: Rolling) -> tuple[int | None, ...]:

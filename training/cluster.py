@@ -4,10 +4,12 @@ Decided here: the study stays where the search was started; nodes need the packa
 MLflow server that MLFLOW_TRACKING_URI names, and nothing else of one another.
 """
 
+import os
 from dataclasses import replace
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from training.fitting import write_json
 from training.pruning import RAY
@@ -35,14 +37,13 @@ class Remote:
 
 def search_on_cluster(search: Search, address: str, jobs: int, progress: Progress, track: bool = True) -> Found:
     """Search on a cluster, `jobs` trials at a time. Raises what a trial raises; what was found until then is kept."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless told not to
     ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
     where = storage(search.home)
     judge = Judge(where, search.name, search.seed)
     judge.recover()
     actor_name = f"shaper-tune-{search.name}"
-    local = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=False
-    )
+    local = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor: Any = (
         ray.remote(Judge)
         .options(name=actor_name, num_cpus=0, scheduling_strategy=local)

@@ -138,7 +138,8 @@ def conclude(contract: Contract, verdict: Verdict, settings: RunSettings, run: R
             title = f"{settings.name}: {target}, {ahead} s ahead ({name})"
             plots.fan(found.issued, middle, title, home / PLOTS / f"{name}-{target}.png")
         evaluation.save(seen, home / f"{name}.npz")
-    draw(contract, verdict, settings)
+    if run is not None and settings.kind == "fit":  # a fold or a trial is seen in its parent
+        draw(contract, verdict, settings)
     write_json(home / METRICS, verdict.metrics)
     if run is not None:
         run.metrics(verdict.metrics)

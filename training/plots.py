@@ -3,7 +3,7 @@
 Decided here: every comparison uses the same colours in the same order, so that a model keeps its colour from plot to plot.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -135,6 +135,38 @@ def cost_against_accuracy(points: Mapping[str, tuple[float, float]], title: str,
         axes.margins(0.15)
         axes.set(title=title, xlabel="skill against persistence", ylabel="cost against reactive, %")
         axes.legend(**OUTSIDE)
+    return path
+
+
+def bars(values: Mapping[str, float], limit: float, title: str, path: Path) -> Path:
+    """One bar a name, the first on top, and a line at a limit."""
+    with drawing(path, 7.6, 1.0 + 0.26 * max(1, len(values))) as figure:
+        axes = figure.subplots()
+        colours = [RED if value > limit else BLUE for value in values.values()]
+        axes.barh(list(values), list(values.values()), color=colours, height=0.7)
+        axes.axvline(limit, color=INK, linewidth=1, linestyle="--")
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set(title=title)
+    return path
+
+
+Course = tuple[Sequence[float], float | None]  # by day, and what was promised
+
+
+def over_days(days: Sequence[str], coverage: Course, loss: Course, path: Path) -> Path:
+    """Coverage and loss by day, each with what was promised."""
+    with drawing(path, 7.6, 4.2) as figure:
+        for axes, (values, promised), name in zip(
+            figure.subplots(2, 1, sharex=True), (coverage, loss), ("coverage", "loss"), strict=True
+        ):
+            axes.plot(range(len(days)), values, marker=".", color=BLUE, label="each day")
+            if promised is not None:
+                axes.axhline(promised, color=INK, linewidth=1, linestyle="--", label="promised")
+            axes.set_ylabel(name)
+            axes.legend(**OUTSIDE)
+        step = max(1, len(days) // 8)
+        axes.set_xticks(range(0, len(days), step), list(days)[::step])
     return path
 
 

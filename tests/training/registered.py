@@ -11,21 +11,24 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from data.contract import Panel
+from data.features.registry import describe
 from tests.serving import made
 
-DAYS, NOISE = 6, 0.3
+DAYS, NOISE, TICK_S = 6, 0.3, 60
+PANEL = Panel(TICK_S, "ethereum", {"eth": ("ETH-PERP",)})
 SINCE, UNTIL = "2024-01-01T06:00", "2024-01-07T00:00"
 NORMAL = np.array([-1.645, -0.674, 0.0, 0.674, 1.645])
 
 
 def write_history(folder: Path, days: float = DAYS, factor: float = 1.0) -> Path:
     """Orders a second; `factor` multiplies all of them in the last half."""
-    ticks = round(days * 86400 / made.TICK_S)
+    ticks = round(days * 86400 / TICK_S)
     rate = 4800 * np.exp(np.random.default_rng(0).normal(0, NOISE, ticks))
     rate[ticks // 2 :] *= factor
-    second = np.arange(ticks * made.TICK_S)
+    second = np.arange(ticks * TICK_S)
     ts = pl.Series(1000 * second + int(made.START.timestamp() * 1000)).cast(pl.Datetime("ms", "UTC"))
-    count = np.repeat(rate, made.TICK_S).round().astype(np.int64)
+    count = np.repeat(rate, TICK_S).round().astype(np.int64)
     made.write_table(
         folder, "request_counts", pl.DataFrame({"ts": ts, "count": count, "tier": ["maker"] * len(second)})
     )
@@ -37,7 +40,9 @@ def write_artefact(folder: Path, name: str, context: int, spread: float = 1.0, *
     largest = np.random.default_rng(1).normal(size=(20_000, context)).max(axis=1)
     deviation = np.sqrt(1 + largest.var())
     offsets = NOISE * (spread * deviation * NORMAL - largest.mean())
-    contract = msgspec.structs.replace(made.contract(name), context=context, **changes)
+    described = {feature.name: feature for feature in describe(["demand"], PANEL)}
+    told = {"panel": PANEL, "features": tuple(described[name] for name in made.KEPT), "context": context}
+    contract = msgspec.structs.replace(made.contract(name), **told, **changes)
     made.write_artefact(folder, contract, np.tile(offsets, (len(made.HORIZONS), 1, 1)))
     (folder / "card.md").write_text(f"# {name}\n\nWhat it is.\n", "utf-8")
     return folder

@@ -10,7 +10,7 @@ import pytest
 from data.errors import DataError, UsageError
 from training import recipes
 from training.backtest import Result, gains, run
-from training.commands import backtest, compare
+from training.commands import backtest, compare, drift, promote, tune
 from training.comparison import entries
 from training.folds import Rolling
 from training.pages.backtest import write
@@ -143,7 +143,7 @@ def test_an_origin_after_the_history_is_refused(rolling: Rolling, tmp_path: Path
         run(replace(rolling, origin=late, track=False, home=tmp_path))
 
 
-@pytest.mark.parametrize("command", [backtest, compare])
+@pytest.mark.parametrize("command", [backtest, compare, promote, tune, drift])
 def test_help_ends_with_an_example(command: object, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(["--help"])  # type: ignore[attr-defined]

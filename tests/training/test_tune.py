@@ -8,7 +8,6 @@ import pytest
 
 from data.errors import DataError, UsageError
 from training import recipes, tuning
-from training.commands import tune
 from training.fitting import Fit
 from training.space import read_space
 from training.study import Judge, storage
@@ -20,7 +19,7 @@ model.options.rank: {low: 1, high: 4}
 model.optimiser.learning_rate: {low: 0.0001, high: 0.01, log: true}
 data.batch.size: {choices: [32, 64]}
 """
-CONFIGS = Path(tune.__file__).parent.parent / "configs"
+CONFIGS = Path(tuning.__file__).parent / "configs"
 
 
 @pytest.fixture
@@ -160,9 +159,3 @@ def test_a_pruned_fit_ends_as_killed_and_a_whole_one_as_finished(
     assert not any(name.startswith("test/") for name in trials["trial-0000"].metrics)
     assert asked == [0, 1, 0]
     assert tuning.objective(Fit(tmp_path, None, trials["trial-0000"].metrics)) == found.value  # type: ignore[arg-type]
-
-
-def test_help_ends_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        tune.main(["--help"])
-    assert "example:" in capsys.readouterr().out

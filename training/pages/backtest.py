@@ -3,7 +3,6 @@
 Decided here: the order of the columns, and that a difference is called one only when its interval leaves out zero.
 """
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from training import gallery, plots
 from training.backtest import Result, gains
 from training.comparison import Entry, below
 from training.folds import Rolling
-from training.report.page import Figure, Page, Section, Table, write_page
+from training.report.page import Page, Section, Table, picture, write_page
 from training.significance import Difference
 from training.slices import REGIMES
 from training.summary import shown
@@ -144,9 +143,3 @@ def costs(results: Sequence[Result], target: str) -> list[Table]:
         for one in priced
     )
     return [Table(("model", "cost, USD", "reactive, USD", "change"), rows)] if priced else []
-
-
-def picture(path: Path, caption: str) -> Figure:
-    """A drawn file as a part of the page itself."""
-    source = base64.b64encode(path.read_bytes()).decode()
-    return Figure(f'<img alt="" style="max-width:100%" src="data:image/png;base64,{source}">', caption)
