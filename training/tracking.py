@@ -18,12 +18,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
-import numpy as np
+import onnx
 from lightning.pytorch.loggers.mlflow import MLFlowLogger
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunStatus
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_TRACKING_URI
+from mlflow.environment_variables import (
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+    MLFLOW_TRACKING_URI,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
@@ -229,7 +234,7 @@ class Run:
         with tempfile.TemporaryDirectory() as name:
             staged = Path(name) / "model"
             shutil.copytree(folder, staged)
-            described(contract, self.run_id, made.model_id).save(str(staged / "MLmodel"))
+            described(folder, contract, self.run_id, made.model_id).save(str(staged / "MLmodel"))
             client.log_model_artifacts(made.model_id, str(staged))
         client.finalize_logged_model(made.model_id, "READY")
         client.log_outputs(self.run_id, [LoggedModelOutput(made.model_id, 0)])
@@ -263,18 +268,20 @@ def closing(run: Run | None) -> Iterator[None]:
         run.end()
 
 
-def described(contract: Contract, run_id: str, model_id: str) -> Model:
-    """MLflow's own description of an artefact: its signature, and that it is an ONNX file that its `pyfunc` may load."""
-    size = (-1, len(contract.horizons), len(contract.targets))
-    single = np.dtype("float32")
-    signature = ModelSignature(
-        Schema([TensorSpec(single, (-1, contract.context, len(contract.features)), "window")]),
-        Schema([TensorSpec(single, (*size, len(contract.levels)), "quantiles"), TensorSpec(single, size, "spike")]),
-    )
+def described(folder: Path, contract: Contract, run_id: str, model_id: str) -> Model:
+    """MLflow's own description of an artefact: the signature of its graph, and that its `pyfunc` may load it."""
+    graph = onnx.load(folder / MODEL_FILE).graph
+    signature = ModelSignature(*(Schema([tensor(value) for value in part]) for part in (graph.input, graph.output)))
     model = Model(run_id=run_id, signature=signature, model_id=model_id, metadata={DIGEST_KEY: contract.digest})
-    model.add_flavor("onnx", onnx_version=importlib.metadata.version("onnx"), data=MODEL_FILE)
+    model.add_flavor("onnx", onnx_version=onnx.__version__, data=MODEL_FILE)
     model.add_flavor("python_function", loader_module="mlflow.onnx", data=MODEL_FILE)
     return model
+
+
+def tensor(value: Any) -> TensorSpec:
+    """An input or output of a graph; a size that is free is −1."""
+    shape = tuple(size.dim_value or -1 for size in value.type.tensor_type.shape.dim)
+    return TensorSpec(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type), shape, value.name)
 
 
 def stop_autologging() -> None:
@@ -320,5 +327,6 @@ def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
 def quieten() -> None:
     """Keep the store's first-time migrations and hints out of the terminal."""
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry", "mlflow.tracking.fluent"):
         logging.getLogger(name).setLevel(logging.WARNING)

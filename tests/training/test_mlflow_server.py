@@ -102,8 +102,8 @@ def test_a_champion_is_promoted_replaced_and_found_by_forecast_and_sidecar(
     options = ["--data", str(home / "history"), "--since", "2024-01-06", "--out", str(tmp_path / "forecasts")]
     assert forecast.main(["--model", "models:/demand@champion", *options]) == 0
     assert (tmp_path / "forecasts" / "quantiles.parquet").is_file()
-    (kept,) = (tmp_path / "var" / "registry").rglob("contract.json")
-    assert read_contract(kept.parent).name == "long"
+    (kept,) = (tmp_path / "var" / "registry").rglob("2")
+    assert read_contract(kept).name == "long"
 
     serve = ["serve", "--config", str(made.write_config(tmp_path)), "--model", "models:/demand@champion", "--check"]
     program = (
