@@ -271,7 +271,8 @@ def closing(run: Run | None) -> Iterator[None]:
 def described(folder: Path, contract: Contract, run_id: str, model_id: str) -> Model:
     """MLflow's own description of an artefact: the signature of its graph, and that its `pyfunc` may load it."""
     graph = onnx.load(folder / MODEL_FILE).graph
-    signature = ModelSignature(*(Schema([tensor(value) for value in part]) for part in (graph.input, graph.output)))
+    inputs, outputs = (Schema([tensor(value) for value in part]) for part in (graph.input, graph.output))
+    signature = ModelSignature(inputs, outputs)
     model = Model(run_id=run_id, signature=signature, model_id=model_id, metadata={DIGEST_KEY: contract.digest})
     model.add_flavor("onnx", onnx_version=onnx.__version__, data=MODEL_FILE)
     model.add_flavor("python_function", loader_module="mlflow.onnx", data=MODEL_FILE)
