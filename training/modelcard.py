@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data.contract import Contract
-from training.alarms import score_alarms
+from training.alarms import AlarmScore, score_alarms
 from training.evaluation import Hindsight
 from training.metrics import score_quantiles
 from training.promotion import Contest, words
@@ -64,15 +64,26 @@ def scores(seen: Mapping[str, Hindsight], levels: tuple[float, ...]) -> list[str
         quantiles = score_quantiles(one.issued, levels)
         alarms = None if one.onsets is None else score_alarms(one.onsets)
         if quantiles is not None:
-            precision = recall = "-"
-            if alarms is not None and alarms.pr_auc is not None:
-                precision = words(alarms.pr_auc, alarms.pr_auc_interval)
-                recall = f"{alarms.recall:.2f} of {alarms.episodes}"
-            skill = words(quantiles.skill, quantiles.skill_interval)
-            rows.append(
-                f"| {target} | {skill} | {quantiles.coverage:.3f} | {precision} | {recall} | {quantiles.issues} |"
+            cells = (
+                plain(quantiles.skill, quantiles.skill_interval),
+                f"{quantiles.coverage:.3f}",
+                *told_alarms(alarms),
             )
+            rows.append(f"| {target} | {' | '.join(cells)} | {quantiles.issues} |")
     return [*rows, ""]
+
+
+def told_alarms(alarms: AlarmScore | None) -> tuple[str, str]:
+    """PR-AUC and recall in words, dashes where they are not defined."""
+    if alarms is None or alarms.pr_auc is None:
+        return "-", "-"
+    recall = "-" if alarms.recall is None else f"{alarms.recall:.2f} of {alarms.episodes}"
+    return plain(alarms.pr_auc, alarms.pr_auc_interval), recall
+
+
+def plain(value: float, interval: tuple[float, float] | None) -> str:
+    """A score with its interval."""
+    return f"{value:.3f}" + ("" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]")
 
 
 def versus(contest: Contest) -> list[str]:
@@ -110,5 +121,5 @@ def is_weak(part: Slice, nominal: float) -> bool:
 def told(target: str, part: Slice) -> str:
     """A weak slice in words."""
     return (
-        f"- {target}, {part.kind} {part.name}: skill {words(part.skill, part.interval)}, coverage {part.coverage:.3f}"
+        f"- {target}, {part.kind} {part.name}: skill {plain(part.skill, part.interval)}, coverage {part.coverage:.3f}"
     )
