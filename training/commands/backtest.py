@@ -68,7 +68,7 @@ def report(results: "Sequence[Result]", rolling: "Rolling") -> None:
         for run in filter(None, (store.find(result.run_id) for result in results)):
             run.file(rolling.home / "plots", "compare")
             run.file(page)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table(results))
     console.print(f"written to {page}", highlight=False, markup=False, soft_wrap=True)
     if rolling.track:
@@ -104,14 +104,15 @@ def table(results: "Sequence[Result]") -> "Table":
     made = Table(title="all folds together: skill against persistence", title_justify="left")
     names = ("model", "target", "skill", "90 % interval", "gain over the best baseline", "cover", "PR-AUC", "recall")
     for name in (*names, "by fold"):
-        made.add_column(name, justify="left" if name in ("model", "target") else "right")
+        text = name in ("model", "target")
+        made.add_column(name, justify="left" if text else "right", no_wrap=text)
     for result in results:
         for target in result.seen:
             one = {key: result.metrics.get(f"test/{target}/{key}") for key in KEYS}
             interval = f"{shown(one['skill_low'])} .. {shown(one['skill_high'])}"
             folds = "  ".join(shown(fold.get(f"test/{target}/skill")) for fold in result.folds)
             rest = (shown(one[key]) for key in ("coverage", "pr_auc", "recall"))
-            gain = told(found.get((result.name, target)))
+            gain = told(found.get((result.name, target))).partition(" (")[0]  # the page names the baseline
             made.add_row(result.name, target, shown(one["skill"]), interval, gain, *rest, folds)
     return made
 
