@@ -5,9 +5,23 @@ Decided here: which variables the product knows. Everything else takes its setti
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data.published import Server
 
 
 def history_folder() -> Path | None:
     """Folder of recorded history that `SHAPER_HISTORY` names, or None when it is unset or empty."""
     value = os.environ.get("SHAPER_HISTORY", "")
     return Path(value) if value else None
+
+
+def tracking_server() -> "Server | None":
+    """The MLflow server that `MLFLOW_TRACKING_URI` names, with the credentials of MLflow's own variables; None when unset."""
+    from data.published import Server
+
+    uri, user, password, token = (
+        os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("URI", "USERNAME", "PASSWORD", "TOKEN")
+    )
+    return Server(uri, (user, password) if user else None, token or None) if uri else None

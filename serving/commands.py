@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.environment import history_folder
+from data.environment import history_folder, tracking_server
 from data.errors import UsageError
+from data.published import fetch, is_reference
 from serving.settings import Settings, check, read_settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--config", type=Path, required=True, help="TOML file, see serving/OPERATING.md")
-    parser.add_argument("--model", type=Path, help="artefact folder, instead of [model]")
+    parser.add_argument("--model", help="artefact folder or models:/NAME@ALIAS, instead of [model]")
     parser.add_argument("--history", type=Path, help="play this folder of history, instead of [feed]")
     parser.add_argument("--speed", type=float, help="seconds played a second, instead of feed.speed")
     parser.add_argument("--port", type=int, help="port to listen on, instead of server.port; 0 picks a free one")
@@ -61,7 +62,7 @@ def overridden(settings: Settings, options: argparse.Namespace) -> Settings:
     if options.port is not None:
         server = replace(server, port=options.port)
     if options.model is not None:
-        model = replace(model, artefact=str(options.model))
+        model = replace(model, artefact=options.model)
     if options.history is not None:
         feed = replace(feed, kind="history", folder=str(options.history), clock="wall")
     if options.speed is not None:
@@ -78,7 +79,7 @@ def assemble(settings: Settings) -> "Sidecar":
     from serving.pipeline import Pipeline
     from serving.state import Board
 
-    forecaster = Forecaster.open(artefact_folder(settings.model.artefact, settings.model.task))
+    forecaster = Forecaster.open(artefact_folder(fetched(settings.model.artefact), settings.model.task))
     require_targets(settings, forecaster)
     metrics = Metrics.create()
     metrics.build.labels(version(DISTRIBUTION), forecaster.contract.name, forecaster.contract.digest[:12]).set(1)
@@ -86,6 +87,13 @@ def assemble(settings: Settings) -> "Sidecar":
     pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model.max_blind_ticks)
     feed = make_feed(settings, pipeline)
     return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
+
+
+def fetched(artefact: str | None) -> str | None:
+    """The folder of a registered model, brought from its server; any other name as it is. Raises as `data.published.fetch`."""
+    if artefact is None or not is_reference(artefact):
+        return artefact
+    return str(fetch(artefact, tracking_server()))
 
 
 def require_targets(settings: Settings, forecaster: "Forecaster") -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from data.errors import UsageError
+from data.published import is_reference
 from data.strict import convert, read_toml
 from shaper.venue import Venue
 
@@ -33,7 +34,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Model:
-    """Which artefact forecasts: a folder, or the bundled champion of a task.
+    """Which artefact forecasts: a folder, `models:/NAME@ALIAS` of an MLflow server, or the bundled champion of a task.
 
     `max_blind_ticks`: how many of the newest ticks a target may be unknown before no forecast is made of it.
     """
@@ -85,8 +86,8 @@ def resolved(settings: Settings, folder: Path) -> Settings:
 
 
 def under(folder: Path, name: str | None) -> str | None:
-    """A path made absolute from a folder."""
-    return None if name is None else str(folder / Path(name).expanduser())
+    """A path made absolute from a folder; the name of a registered model stays as it is."""
+    return name if name is None or is_reference(name) else str(folder / Path(name).expanduser())
 
 
 def check(settings: Settings, where: str) -> None:

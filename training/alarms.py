@@ -131,15 +131,19 @@ def select(onsets: Onsets, kept: Mask) -> Onsets:
     return Onsets(tick, steps, fresh, probability, onsets.tick_s, onsets.reach)
 
 
+def judged_days(onsets: Onsets) -> float:
+    """Days that the issue times cover, gaps left out."""
+    spacing = float(np.median(np.diff(onsets.tick))) if len(onsets.tick) > 1 else 1.0
+    return len(onsets.tick) * spacing * onsets.tick_s / DAY_S
+
+
 def score_alarms(onsets: Onsets) -> AlarmScore | None:
     """Score the spike probabilities; none when no issue time is at risk."""
     if not len(onsets.tick):
         return None
     positive = onsets.steps > 0
     fresh = select(onsets, onsets.fresh)
-    spacing = float(np.median(np.diff(fresh.tick))) if len(fresh.tick) > 1 else 1.0
-    days = len(fresh.tick) * spacing * onsets.tick_s / DAY_S
-    alarm = alarms_within_budget(fresh, FALSE_ALARMS_PER_DAY * days)
+    alarm = alarms_within_budget(fresh, FALSE_ALARMS_PER_DAY * judged_days(fresh))
     lead = leads(fresh, alarm)
     recalled = lead[np.isfinite(lead)]
     return AlarmScore(

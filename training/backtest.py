@@ -1,216 +1,227 @@
-"""Rolling origin: refit at each origin on what was known there, forecast the step that follows, and score all steps together.
+"""Rolling origin: fit at each origin (or once) on what was known there, forecast the step that follows, score all steps together.
 
-Decided here: folds do not overlap, an embargo lies between fitting and what is scored, persistence always runs beside the
-models, and a fold whose configuration and data have not changed is not fitted again.
+Decided here: folds do not overlap, an embargo lies between fitting and what is scored, scores are means over seeds, and the
+interval of a skill resamples days of the loss that is averaged over seeds.
 """
 
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import msgspec.yaml
+import numpy as np
+from numpy.typing import NDArray
 
-from data.errors import DataError, UsageError
 from data.history import History
-from training import evaluation, recipes
+from training import evaluation, folds, pricing, recipes, slices
+from training.alarms import select
 from training.evaluation import Hindsight
-from training.fitting import Fit, write_json
+from training.exporting import export_run
+from training.fitting import ARTEFACT, write_json
+from training.folds import Fold, Place, Rolling, one_fold
+from training.metrics import day_interval, day_sums, pinball, skill
+from training.scenario import read_scenario
+from training.significance import Difference, averaged, difference, pair
 from training.tracking import Run, Store, closing, environment
 
-FOLD, TEST, BASELINE = "fold.json", "test.npz", "persistence"
-
-
-@dataclass(frozen=True)
-class Rolling:
-    """What to backtest: the configurations, the history, `folds` origins `step_days` apart from `origin` on.
-
-    Results lie in `home`; `overrides` hold for every fit, written as on the command line.
-    """
-
-    configs: tuple[Path, ...]
-    history: Path
-    origin: dt.datetime
-    folds: int
-    step_days: float
-    home: Path
-    overrides: tuple[str, ...] = ()
-    experiment: str | None = None
-    track: bool = True
-    store: Path = Path("var/mlflow")
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be rolled."""
-        if not self.configs or self.folds < 1 or self.step_days <= 0:
-            found = f"{len(self.configs)} configurations, {self.folds} folds of {self.step_days} days"
-            raise UsageError("backtest", expected="at least one of each", found=found, remedy="correct the options")
-
-    def starts(self, fold: int) -> dt.datetime:
-        """Origin of a fold: where its training ends and its test begins."""
-        return self.origin + dt.timedelta(days=self.step_days * fold)
+DEMAND, COST, EXPORTED = "demand", "cost.json", "exported"
 
 
 @dataclass(frozen=True)
 class Result:
-    """A model over all folds: pooled metrics by flat name, those of each fold, and what it said beside what came."""
+    """A model over all folds: metrics by flat name (means over seeds), those of each fold, and what each seed said."""
 
     name: str
     task: str
     metrics: dict[str, float]
     folds: tuple[dict[str, float], ...]
-    seen: dict[str, Hindsight]
+    by_seed: tuple[dict[str, Hindsight], ...]
+    levels: tuple[float, ...]
+    tick_s: int
+    baseline: bool = False
+    run_id: str = ""
+    page: str = ""
+
+    @property
+    def seen(self) -> dict[str, Hindsight]:
+        """What the first seed said beside what came."""
+        return self.by_seed[0]
 
 
 Progress = Callable[[str, int, int], None]
+Tell = Callable[[str, int], None]
 
 
 def run(rolling: Rolling, progress: Progress | None = None) -> list[Result]:
-    """Backtest every configuration and persistence; `progress` is told (model and fold, done, total).
+    """Backtest every configuration and the baselines; `progress` is told (model and fold, done, total).
 
     Raises DataError for a history that ends before the first fold, and whatever a fit raises.
     """
-    digest = covering_digest(rolling)
-    configs = [*baselines(rolling), *rolling.configs]
-    total = len(configs) * rolling.folds
+    digest = History.open(rolling.history).digest()
+    baselines = [*folds.persistence(rolling), *rolling.baselines]
+    configs = [*baselines, *rolling.configs]
+    each = len(rolling.fitted) * max(1, len(rolling.seeds))
     results = []
     for place, config in enumerate(configs):
 
-        def tell(name: str, fold: int, done: int = place * rolling.folds) -> None:
+        def tell(name: str, done: int, before: int = place * each) -> None:
             if progress is not None:
-                progress(f"{name}, fold {fold + 1} of {rolling.folds}", done + fold, total)
+                progress(name, before + done, len(configs) * each)
 
-        results.append(roll(config, rolling, digest, tell))
+        results.append(roll(config, rolling, digest, tell, baseline=place < len(baselines)))
     return results
 
 
-def covering_digest(rolling: Rolling) -> str:
-    """Digest of the whole history, which identifies what folds were made from. Raises DataError when it is empty."""
-    return History.open(rolling.history).digest()
-
-
-def baselines(rolling: Rolling) -> list[Path]:
-    """One configuration of persistence for each panel among the configurations, written into `home`."""
-    made: dict[str, Path] = {}
-    for config in rolling.configs:
-        told = recipes.read(config)
-        task = task_of(told)
-        if task in made or told.get("model", {}).get("architecture") == BASELINE:
-            continue
-        name = f"{task}-{BASELINE}"
-        content = {"run": {"name": name}, "data": told.get("data", {}), "model": {"architecture": BASELINE}}
-        path = rolling.home / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.yaml.encode({**content, "trainer": {"max_epochs": 0}}))
-        made[task] = path
-    return list(made.values())
-
-
-def task_of(told: dict[str, Any]) -> str:
-    """Task of a configuration."""
-    return str(told.get("data", {}).get("panel", {}).get("task", "panel"))
-
-
-def roll(config: Path, rolling: Rolling, digest: str, tell: Callable[[str, int], None]) -> Result:
-    """All folds of one configuration, pooled and recorded under one parent run."""
+def roll(config: Path, rolling: Rolling, digest: str, tell: Tell, baseline: bool) -> Result:
+    """All folds of one configuration under every seed, pooled and recorded under one parent run."""
     told = recipes.read(config)
-    name, task = str(told.get("run", {}).get("name", config.stem)), task_of(told)
-    parent = parent_run(name, task, rolling) if rolling.track else None
-    seen, folds = [], []
+    name, task = str(told.get("run", {}).get("name", config.stem)), folds.task_of(told)
+    parent = parent_run(name, task, rolling, baseline) if rolling.track else None
     with closing(parent):
-        for fold in range(rolling.folds):
-            tell(name, fold)
-            metrics, found = one_fold(config, Place(name, fold, digest), rolling, parent)
-            folds.append(metrics)
-            seen.append(found)
-        pooled = evaluation.joined(seen)
-        first = read_fold(rolling.home / name / "fold-1" / FOLD)
-        levels = tuple(first["levels"])
-        metrics = evaluation.flat(evaluation.score(pooled, levels), levels, "test")
-        write_json(rolling.home / name / "metrics.json", metrics)
-        if parent is not None:
-            parent.tags({"tick_s": str(first["tick_s"])})
-            parent.metrics(metrics)
-            for fold, values in enumerate(folds):
-                parent.metrics({f"fold/{key}": value for key, value in values.items() if key.endswith("/skill")}, fold)
-    return Result(name, task, metrics, tuple(folds), pooled)
+        rolled = []
+        for number, seed in enumerate(seeds_of(config, rolling)):
+            for fold in rolling.fitted:
+                tell(f"{name}, fold {fold + 1} of {rolling.folds}", number * len(rolling.fitted) + fold)
+                rolled.append((seed, one_fold(config, Place(name, fold, digest, seed), rolling, parent)))
+        result = pooled(name, task, rolled, rolling, baseline)
+        record(result, rolling.home / name, parent)
+    return result if parent is None else replace(result, run_id=parent.run_id, page=parent.page)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Which fold of which model, made from which data."""
-
-    name: str
-    fold: int
-    digest: str
-
-    def home(self, rolling: Rolling) -> Path:
-        """Folder of the fold's run."""
-        return rolling.home / self.name / f"fold-{self.fold + 1}"
+def seeds_of(config: Path, rolling: Rolling) -> tuple[int | None, ...]:
+    """Seeds to fit with; what cannot learn is fitted once."""
+    fixed = recipes.read(config).get("model", {}).get("architecture") == folds.PERSISTENCE
+    return (None,) if fixed or not rolling.seeds else rolling.seeds
 
 
-def parent_run(name: str, task: str, rolling: Rolling) -> Run:
+def pooled(name: str, task: str, rolled: Sequence[tuple[int | None, Fold]], rolling: Rolling, baseline: bool) -> Result:
+    """Everything that is said of a model over all folds."""
+    seeds = list(dict.fromkeys(seed for seed, _ in rolled))
+    by_seed = tuple(evaluation.joined([fold.seen for of, fold in rolled if of == seed]) for seed in seeds)
+    levels, first = rolled[0][1].levels, [fold for of, fold in rolled if of == seeds[0]]
+    each = [scores(seen, levels) for seen in by_seed]
+    metrics = {key: float(np.mean([one[key] for one in each if key in one])) for key in each[0]}
+    for target in by_seed[0]:
+        metrics |= over_seeds(target, [seen[target] for seen in by_seed], each, levels)
+    if rolling.scenario is not None and DEMAND in by_seed[0]:
+        metrics |= {f"test/{DEMAND}/{key}": value for key, value in costs(rolled, rolling).items()}
+    by_fold = tuple(fold.metrics for fold in first) if rolling.refit else cut(by_seed[0], levels, rolling)
+    return Result(name, task, metrics, by_fold, by_seed, levels, rolled[0][1].tick_s, baseline)
+
+
+def scores(seen: dict[str, Hindsight], levels: tuple[float, ...]) -> dict[str, float]:
+    """Metrics by flat name, regimes and hours among them."""
+    found = evaluation.flat(evaluation.score(seen, levels), levels, "test")
+    for target, one in seen.items():
+        parts = slices.flat(slices.slices(one.issued, levels))
+        found |= {f"test/{target}/{key}": value for key, value in parts.items()}
+    return found
+
+
+def over_seeds(
+    target: str, seen: Sequence[Hindsight], each: Sequence[dict[str, float]], levels: tuple[float, ...]
+) -> dict[str, float]:
+    """The spread over seeds, and the interval of the skill of the loss averaged over them; nothing for one seed."""
+    if len(seen) == 1:
+        return {}
+    known = [one.issued.complete() for one in seen]
+    losses = [pinball(one.truth, one.quantiles, levels).mean(axis=(1, 2)) for one in known]
+    base = pinball(known[0].truth, known[0].reference, levels).mean(axis=(1, 2))
+    skills = [one[f"test/{target}/skill"] for one in each]
+    found = {"skill_seed_low": min(skills), "skill_seed_high": max(skills)}
+    interval = day_interval(day_sums(known[0].issued_s, np.mean(losses, axis=0), base), skill)
+    if interval is not None:
+        found |= {"skill_low": interval[0], "skill_high": interval[1]}
+    return {f"test/{target}/{key}": value for key, value in found.items()}
+
+
+def cut(seen: dict[str, Hindsight], levels: tuple[float, ...], rolling: Rolling) -> tuple[dict[str, float], ...]:
+    """Metrics of each step of a model that was fitted once."""
+    found = []
+    for fold in range(rolling.folds):
+        span = (rolling.starts(fold).timestamp(), rolling.starts(fold + 1).timestamp())
+        part = {target: between(one, *span) for target, one in seen.items()}
+        found.append(evaluation.flat(evaluation.score(part, levels), levels, "test"))
+    return tuple(found)
+
+
+def between(seen: Hindsight, start_s: float, end_s: float) -> Hindsight:
+    """The issue times in [start, end), epoch seconds."""
+
+    def inside(at_s: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return (at_s >= start_s) & (at_s < end_s)
+
+    onsets = seen.onsets
+    return Hindsight(
+        slices.subset(seen.issued, inside(seen.issued.issued_s)),
+        None if onsets is None else select(onsets, inside(onsets.tick * onsets.tick_s)),
+    )
+
+
+def costs(rolled: Sequence[tuple[int | None, Fold]], rolling: Rolling) -> dict[str, float]:
+    """What decisions cost over all folds and seeds."""
+    found = []
+    for place, (_, fold) in enumerate(rolled):
+        since = rolling.starts(place % len(rolling.fitted))
+        found.append(cost(fold, rolling, since, since + dt.timedelta(days=rolling.tested_days)))
+    return pricing.flat(pricing.total(found))
+
+
+def cost(fold: Fold, rolling: Rolling, since: dt.datetime, until: dt.datetime) -> pricing.Cost:
+    """What the decisions of one fold cost, replayed unless they have been already."""
+    assert rolling.scenario is not None  # noqa: S101 - the only caller asks first
+    key = hashlib.sha256(json.dumps([rolling.scenario.read_text("utf-8"), fold.key]).encode()).hexdigest()
+    known = folds.read_fold(fold.home / COST)
+    if known.get("key") != key:
+        made = fold.home / ARTEFACT
+        if not made.is_dir():
+            made = fold.home / EXPORTED
+            export_run(fold.home, made)
+        found = pricing.price(made, rolling.history, read_scenario(rolling.scenario), since, until)
+        known = {"key": key, "led_usd": found.led_usd, "reactive_usd": found.reactive_usd}
+        write_json(fold.home / COST, known)
+    return pricing.Cost(known["led_usd"], known["reactive_usd"])
+
+
+def gains(results: Sequence[Result]) -> dict[tuple[str, str], tuple[str, Difference | None]]:
+    """By (model, target): the best baseline of its task there, and the gain over it, its loss averaged over seeds."""
+    found = {}
+    for result in results:
+        for target in result.seen if not result.baseline else ():
+            rivals = [one for one in results if one.baseline and one.task == result.task and target in one.seen]
+            if rivals:
+                best = max(rivals, key=lambda one: one.metrics.get(f"test/{target}/skill", -np.inf))
+                found[result.name, target] = (best.name, gain(result, best, target))
+    return found
+
+
+def gain(result: Result, other: Result, target: str) -> Difference | None:
+    """A model against another on the issue times that both have; none where they share none."""
+    levels = (result.levels, other.levels)
+    pairs = [pair(seen[target].issued, other.seen[target].issued, levels) for seen in result.by_seed]
+    known = [one for one in pairs if one is not None]
+    return difference(averaged(known)) if known and len(known) == len(pairs) else None
+
+
+def parent_run(name: str, task: str, rolling: Rolling, baseline: bool) -> Run:
     """The run that the folds of one model are nested under."""
-    store = Store(rolling.store)
-    tags = {"kind": "backtest", "task": task, **environment()}
-    run = store.start(rolling.experiment or task, name, tags)
+    tags = {"kind": "baseline" if baseline else "backtest", "task": task, **environment()}
+    run = Store(rolling.store).start(rolling.experiment or task, name, tags)
     settings = {"folds": rolling.folds, "step_days": rolling.step_days, "origin": rolling.origin.isoformat()}
+    settings |= {"refit": rolling.refit, "seeds": list(rolling.seeds)}
     run.params({"history": str(rolling.history), **settings})
     return run
 
 
-def one_fold(
-    config: Path, place: Place, rolling: Rolling, parent: Run | None
-) -> tuple[dict[str, float], dict[str, Hindsight]]:
-    """Metrics and hindsight of one fold, fitted unless it has been already."""
-    home, overrides = place.home(rolling), overrides_of(place, rolling)
-    key = hashlib.sha256(json.dumps([config.read_text("utf-8"), overrides, place.digest]).encode()).hexdigest()
-    record = read_fold(home / FOLD)
-    if record.get("key") != key or not (home / TEST).is_file():
-        tracking = nesting(rolling, parent, config)
-        fit = recipes.fit(config, (*overrides, *tracking))
-        require_test(fit, rolling, place)
-        told = {"levels": list(fit.contract.levels), "tick_s": fit.contract.panel.tick_s}
-        record = {"key": key, **told, "metrics": fit.metrics}
-        write_json(home / FOLD, record)
-    return dict(record["metrics"]), evaluation.restore(home / TEST)
-
-
-def overrides_of(place: Place, rolling: Rolling) -> tuple[str, ...]:
-    """What a fold is told beyond its configuration."""
-    return (
-        f"--data.history={rolling.history}",
-        f"--data.split.until={rolling.starts(place.fold).isoformat()}",
-        f"--data.split.test_days={rolling.step_days}",
-        f"--run.folder={rolling.home / place.name}",
-        f"--run.name=fold-{place.fold + 1}",
-        *rolling.overrides,
-    )
-
-
-def nesting(rolling: Rolling, parent: Run | None, config: Path) -> tuple[str, ...]:
-    """How a fold is recorded."""
-    quiet = () if "boosting" in recipes.read(config) else ("--trainer.enable_progress_bar=false",)
-    if parent is None:
-        return (*quiet, "--run.track=false")
-    experiment = () if rolling.experiment is None else (f"--run.experiment={rolling.experiment}",)
-    nested = ("--run.track=true", "--run.kind=fold", f"--run.parent={parent.run_id}")
-    return (*quiet, *experiment, f"--run.store={rolling.store}", *nested)
-
-
-def require_test(fit: Fit, rolling: Rolling, place: Place) -> None:
-    """Raise DataError when the history holds nothing to test a fold on."""
-    if not (fit.folder / TEST).is_file():
-        raise DataError(
-            str(rolling.history),
-            expected=f"rows after {rolling.starts(place.fold).isoformat()} for fold {place.fold + 1}",
-            found="none",
-            remedy="name an earlier --origin or fewer --folds",
-        )
-
-
-def read_fold(path: Path) -> dict[str, Any]:
-    """What is recorded of a fold; empty when it has not been fitted."""
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+def record(result: Result, home: Path, parent: Run | None) -> None:
+    """Keep metrics and what the first seed said, in a folder and with the run."""
+    write_json(home / "metrics.json", result.metrics)
+    evaluation.save(result.seen, home / folds.TEST)
+    if parent is not None:
+        parent.tags({"tick_s": str(result.tick_s)})
+        parent.metrics(result.metrics)
+        parent.file(home / folds.TEST)
+        for fold, values in enumerate(result.folds):
+            parent.metrics({f"fold/{key}": value for key, value in values.items() if key.endswith("/skill")}, fold)

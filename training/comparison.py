@@ -1,16 +1,17 @@
-"""The runs of an experiment side by side: one table, two kinds of plots, and where to see each run.
+"""The runs of an experiment side by side: who is ahead, by how much and how surely, and where to see each run.
 
-Decided here: the newest finished run of a name stands for it, folds stay inside their backtest, and a run is judged by its test
-period, or by its validation period when it had no test.
+Decided here: the newest finished run of a name stands for it, folds and trials stay inside their parents, a run is judged by its
+test period, or by its validation period when it had no test, and in each target every run is compared with one reference (the
+run named, else the best) on the issue times that both have.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import DataError
-from training import plots
+from training.evaluation import Hindsight, restore
+from training.significance import Difference, difference, holm, pair
 from training.tracking import Record, Store
 
 PARTS = ("test", "validation")
@@ -28,6 +29,7 @@ class Entry:
     values: dict[str, float]
     page: str
     tick_s: int
+    run_id: str
 
     def value(self, name: str) -> float | None:
         """A score, none where it is not defined."""
@@ -37,6 +39,32 @@ class Entry:
         """Scores of one family by the number in their names: `skill/h` by horizon, `reached/q` by level."""
         found = {name: value for name, value in self.values.items() if name.startswith(prefix)}
         return {float(name.removeprefix(prefix)): value for name, value in found.items()}
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Levels of the quantiles, ascending."""
+        return tuple(sorted(self.curve("reached/q")))
+
+    @property
+    def label(self) -> str:
+        """How it is called beside others."""
+        return self.model if self.kind == "fit" else f"{self.model} ({self.kind})"
+
+
+Seen = Mapping[tuple[str, str], Hindsight]  # by run and target
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An entry beside the reference of its target; `against` is none for the reference itself and where nothing is shared.
+
+    `p` is that of the difference, raised for the number of comparisons within the target (Holm).
+    """
+
+    entry: Entry
+    reference: Entry
+    against: Difference | None
+    p: float | None
 
 
 def entries(store: Store, experiment: str) -> list[Entry]:
@@ -74,7 +102,7 @@ def of_record(record: Record, store: Store) -> list[Entry]:
     kind, tick_s = record.tags.get("kind", "fit"), int(record.tags.get("tick_s", "300"))
     page = store.page(record.experiment_id, record.run_id)
     return [
-        Entry(record.name, kind, target, part, below(record.metrics, f"{part}/{target}/"), page, tick_s)
+        Entry(record.name, kind, target, part, below(record.metrics, f"{part}/{target}/"), page, tick_s, record.run_id)
         for part, target in scored(record)
     ]
 
@@ -84,19 +112,62 @@ def below(metrics: dict[str, float], prefix: str) -> dict[str, float]:
     return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
-def draw(found: Sequence[Entry], folder: Path) -> list[Path]:
-    """Skill by horizon and reliability of each target, as files in a folder; returns their paths."""
-    paths = []
-    for target in sorted({entry.target for entry in found}):
-        shown = [entry for entry in found if entry.target == target]
-        name = re.sub(r"\W+", "-", target)
-        skills = {label(entry): entry.curve("skill/h") for entry in shown}
-        reached = {label(entry): entry.curve("reached/q") for entry in shown}
-        paths.append(plots.skill_by_horizon(skills, shown[0].tick_s, f"{target}: skill", folder / f"skill-{name}.png"))
-        paths.append(plots.reliability(reached, f"{target}: reliability", folder / f"reliability-{name}.png"))
-    return paths
+def hindsights(found: Sequence[Entry], store: Store, folder: Path) -> Seen:
+    """What each run said beside what came, fetched from the store into a folder; runs that keep none are left out."""
+    seen: dict[tuple[str, str], Hindsight] = {}
+    for run_id, part in sorted({(entry.run_id, entry.part) for entry in found}):
+        place = folder / run_id
+        place.mkdir(parents=True, exist_ok=True)
+        path = store.fetch(run_id, f"{part}.npz", place)
+        if path is not None:
+            seen |= {(run_id, target): one for target, one in restore(path).items()}
+    return seen
 
 
-def label(entry: Entry) -> str:
-    """How an entry is called beside others."""
-    return entry.model if entry.kind == "fit" else f"{entry.model} ({entry.kind})"
+def standings(found: Sequence[Entry], seen: Seen, reference: str | None = None) -> list[Standing]:
+    """Every entry against the reference of its target, in the order of the entries.
+
+    Raises DataError when no run is called as the reference is.
+    """
+    names = {entry.model for entry in found}
+    if reference is not None and reference not in names:
+        raise DataError(
+            "--reference", expected=f"one of {', '.join(sorted(names))}", found=repr(reference), remedy="correct it"
+        )
+    return [
+        standing
+        for target in sorted({entry.target for entry in found})
+        for standing in within([entry for entry in found if entry.target == target], seen, reference)
+    ]
+
+
+def within(found: Sequence[Entry], seen: Seen, reference: str | None) -> list[Standing]:
+    """The entries of one target, the best first."""
+    chosen = next((entry for entry in found if entry.model == reference), found[0])
+    against = [None if entry is chosen else versus(entry, chosen, seen) for entry in found]
+    raised = holm([None if one is None else one.p for one in against])
+    return [Standing(entry, chosen, one, p) for entry, one, p in zip(found, against, raised, strict=True)]
+
+
+def versus(entry: Entry, other: Entry, seen: Seen) -> Difference | None:
+    """An entry against another; none where they share nothing that could be compared."""
+    first, second = (seen.get((one.run_id, one.target)) for one in (entry, other))
+    if first is None or second is None or entry.tick_s != other.tick_s:
+        return None
+    paired = pair(first.issued, second.issued, (entry.levels, other.levels))
+    return None if paired is None else difference(paired)
+
+
+def described(standing: Standing) -> dict[str, object]:
+    """A standing as the content of a file."""
+    entry, against = standing.entry, standing.against
+    return {
+        "model": entry.model,
+        "kind": entry.kind,
+        "target": entry.target,
+        "part": entry.part,
+        "run_id": entry.run_id,
+        "values": entry.values,
+        "reference": standing.reference.label,
+        "difference": None if against is None else {**vars(against), "p_holm": standing.p},
+    }

@@ -10,20 +10,41 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.contract import Contract
+from data.panel import Labels, Rows
 from training.alarms import AlarmScore, Onsets, score_alarms
 from training.metrics import Issued, QuantileScore, persistence, score_quantiles
-from training.preparation import Prepared
 
 Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
 Predict = Callable[[NDArray[np.float32]], Answers]
 
 BATCH = 512
 HEADLINES = ("skill", "loss", "reference_loss", "coverage", "pr_auc", "base_rate")
+
+
+class Known(Protocol):
+    """What is known of a past: rows, their labels, and the residual quantiles (horizon, target, level) of persistence."""
+
+    @property
+    def contract(self) -> Contract:
+        """What the model reads and says."""
+
+    @property
+    def rows(self) -> Rows:
+        """Features by tick."""
+
+    @property
+    def labels(self) -> Labels:
+        """The truth for each row."""
+
+    @property
+    def reference(self) -> NDArray[np.float64]:
+        """Residual quantiles."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,7 @@ def answer(predict: Predict, windows: NDArray[np.float32], rows: NDArray[np.int6
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def hindsight(prepared: Prepared, rows: NDArray[np.int64], answers: Answers) -> dict[str, Hindsight]:
+def hindsight(prepared: Known, rows: NDArray[np.int64], answers: Answers) -> dict[str, Hindsight]:
     """Answers given at some rows beside the truth, by target."""
     quantiles, spike = answers
     contract, labels = prepared.contract, prepared.labels
@@ -69,7 +90,7 @@ def hindsight(prepared: Prepared, rows: NDArray[np.int64], answers: Answers) -> 
     return found
 
 
-def onsets(prepared: Prepared, rows: NDArray[np.int64], probability: NDArray[np.float32], place: int) -> Onsets:
+def onsets(prepared: Known, rows: NDArray[np.int64], probability: NDArray[np.float32], place: int) -> Onsets:
     """The issue rows at risk of a spike, with what their hour held."""
     contract, labels = prepared.contract, prepared.labels
     threshold = contract.targets[place].threshold

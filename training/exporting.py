@@ -5,7 +5,7 @@ Decided here: where in a run folder the model lies. A checkpoint is exported as 
 
 from pathlib import Path
 
-from data.contract import CARD_FILE, MODEL_FILE
+from data.contract import CARD_FILE, MODEL_FILE, read_contract
 from data.errors import DataError
 from training import artefact, bundle
 from training.artefact import Artefact
@@ -28,7 +28,7 @@ def export_run(source: Path, out: Path) -> float:
         parity = export(found.served, found.contract, out, found.samples)
     run = recorded(source)
     if run is not None:
-        run.file(out, ARTEFACT)
+        run.model(out, read_contract(out))
     return parity
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from data.contract import Calibration, Contract
 from data.errors import DataError
-from training import evaluation, plots
+from training import evaluation, gallery, plots
 from training.bundle import Bundle, save
 from training.calibrating import METHOD, offsets, online
+from training.comparison import Entry, below
 from training.evaluation import Answers, Hindsight, Predict, headlines
 from training.online import followed, memory_begins
 from training.preparation import Prepared
@@ -78,6 +79,8 @@ def start(settings: RunSettings, prepared: Prepared, config: Mapping[str, object
     }
     run = store.start(settings.experiment or contract.task, settings.name, {**marks, **environment()}, settings.parent)
     run.params(config)
+    data = config.get("data")
+    run.dataset(contract, Path(str(data["history"]) if isinstance(data, Mapping) else "history"))
     return run
 
 
@@ -162,15 +165,36 @@ def conclude(contract: Contract, verdict: Verdict, settings: RunSettings, run: R
             title = f"{settings.name}: {target}, {ahead} s ahead ({name})"
             plots.fan(found.issued, middle, title, home / PLOTS / f"{name}-{target}.png")
         evaluation.save(seen, home / f"{name}.npz")
+    if run is not None and settings.kind == "fit":  # a fold or a trial is seen in its parent
+        draw(contract, verdict, settings)
     write_json(home / METRICS, verdict.metrics)
     if run is not None:
         run.metrics(verdict.metrics)
         run.tags({"contract_digest": contract.digest, "architecture": contract.architecture})
         for path in sorted(home.iterdir()):
-            if path.name in (MODEL, METRICS, CONFIG, ARTEFACT, PLOTS):
+            if path.name in (MODEL, METRICS, CONFIG, ARTEFACT, PLOTS) or path.suffix == ".npz":
                 run.file(path, path.name if path.is_dir() else None)
         run.text("contract.json", msgspec.json.format(msgspec.json.encode(contract)).decode())
     return Fit(home, contract, verdict.metrics, None if run is None else run.run_id)
+
+
+def draw(contract: Contract, verdict: Verdict, settings: RunSettings) -> None:
+    """Draw what a comparison draws, of this run alone and of its last period."""
+    for part, seen in list(verdict.seen.items())[-1:]:
+        entries = [
+            Entry(
+                settings.name,
+                "fit",
+                name,
+                part,
+                below(verdict.metrics, f"{part}/{name}/"),
+                "",
+                contract.panel.tick_s,
+                "",
+            )
+            for name in seen
+        ]
+        gallery.draw(entries, {("", name): one for name, one in seen.items()}, settings.home / PLOTS)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -93,9 +93,14 @@ def day_interval(sums: Array, statistic: Callable[[Array], Array]) -> tuple[floa
     """90 % interval of a statistic of the columns' totals over resampled days; none for fewer than 5 days."""
     if len(sums) < FEWEST_DAYS:
         return None
-    weights = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
-    low, high = np.quantile(statistic(weights @ sums), INTERVAL)
+    low, high = np.quantile(day_draws(sums, statistic), INTERVAL)
     return float(low), float(high)
+
+
+def day_draws(sums: Array, statistic: Callable[[Array], Array]) -> Array:
+    """(draws,) of a statistic of the columns' totals over resampled days; seed 0."""
+    weights = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
+    return statistic(weights @ sums)
 
 
 def skill(totals: Array) -> Array:

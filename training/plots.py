@@ -1,18 +1,27 @@
-"""Drawings that travel with runs: forecasts against what came true, skill by horizon, reliability. Files, no windows."""
+"""Drawings that travel with runs: forecasts against what came true, skill by horizon, reliability, alarms. Files, no windows.
 
-from collections.abc import Iterator, Mapping
+Decided here: every comparison uses the same colours in the same order, so that a model keeps its colour from plot to plot.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from training.curves import Curve
 from training.metrics import Issued
-from training.report.figures import BLUE, GREY, INK, STYLE
+from training.report.figures import BLUE, GREEN, GREY, INK, ORANGE, RED, STYLE, VIOLET
 
 STRETCH = 288  # issue times shown of a forecast: enough to see a surge and the calm around it
 DPI = 130
+COLOURS = (BLUE, ORANGE, GREEN, VIOLET, RED, "#3aa7b8", "#8a6d3b", GREY)
+Drawn = TypeVar("Drawn")
+OUTSIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}  # a legend that covers no line
 
 
 @contextmanager
@@ -48,26 +57,119 @@ def fan(issued: Issued, horizon: int, title: str, path: Path) -> Path:
 
 
 def skill_by_horizon(curves: Mapping[str, Mapping[float, float]], tick_s: int, title: str, path: Path) -> Path:
-    """Skill over minutes ahead, one line a model."""
-    with drawing(path, 6.4, 3.8) as figure:
+    """Skill over the time ahead, one line a model."""
+    lines = {name: sorted(curve.items()) for name, curve in curves.items()}
+    longest = max((step for line in lines.values() for step, _ in line), default=1) * tick_s
+    unit, name = (60, "minutes") if longest >= 600 else (1, "seconds")
+    with drawing(path, 7.6, 3.8) as figure:
         axes = figure.subplots()
-        for name, curve in curves.items():
-            steps = sorted(curve)
-            axes.plot([step * tick_s / 60 for step in steps], [curve[step] for step in steps], marker=".", label=name)
+        for colour, (model, line) in coloured(lines):
+            axes.plot([h * tick_s / unit for h, _ in line], [v for _, v in line], marker=".", color=colour, label=model)
         axes.axhline(0, color=GREY, linewidth=1)
-        axes.set(title=title, xlabel="minutes ahead", ylabel="skill against persistence")
-        axes.legend(loc="best")
+        axes.set(title=title, xlabel=f"{name} ahead", ylabel="skill against persistence")
+        axes.legend(**OUTSIDE)
+    return path
+
+
+def skill_by_hour(curves: Mapping[str, Mapping[float, float]], title: str, path: Path) -> Path:
+    """Skill over the hour of the UTC day at issue, one line a model."""
+    with drawing(path, 7.6, 3.8) as figure:
+        axes = figure.subplots()
+        for colour, (model, curve) in coloured(curves):
+            hours = sorted(curve)
+            axes.plot(hours, [curve[hour] for hour in hours], marker=".", color=colour, label=model)
+        axes.axhline(0, color=GREY, linewidth=1)
+        axes.set(title=title, xlabel="hour, UTC", ylabel="skill against persistence", xlim=(0, 23))
+        axes.legend(**OUTSIDE)
     return path
 
 
 def reliability(curves: Mapping[str, Mapping[float, float]], title: str, path: Path) -> Path:
     """Share of truths at or below each quantile over its level, one line a model; the diagonal is calibrated."""
-    with drawing(path, 4.6, 4.2) as figure:
+    with drawing(path, 6.2, 4.0) as figure:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-        for name, curve in curves.items():
+        for colour, (name, curve) in coloured(curves):
             levels = sorted(curve)
-            axes.plot(levels, [curve[level] for level in levels], marker=".", label=name)
-        axes.set(title=title, xlabel="level", ylabel="share of truths at or below")
-        axes.legend(loc="upper left")
+            axes.plot(levels, [curve[level] for level in levels], marker=".", color=colour, label=name)
+        axes.set(
+            title=title, xlabel="level", ylabel="share of truths at or below", xlim=(0, 1), ylim=(0, 1), aspect="equal"
+        )
+        axes.legend(**OUTSIDE)
     return path
+
+
+def precision_over_recall(curves: Mapping[str, Curve], base_rate: float, title: str, path: Path) -> Path:
+    """Precision over recall of spike probabilities, one line a model; chance has the base rate."""
+    with drawing(path, 7.0, 3.8) as figure:
+        axes = figure.subplots()
+        axes.axhline(base_rate, color=GREY, linewidth=1, linestyle="--", label="chance")
+        for colour, (name, (recall, precision)) in coloured(curves):
+            axes.step(recall, precision, where="post", linewidth=1.2, color=colour, label=name)
+        axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        axes.legend(**OUTSIDE)
+    return path
+
+
+def leads(curves: Mapping[str, Curve], title: str, path: Path) -> Path:
+    """Share of spike episodes warned of at least so early, at one false alarm a day, one line a model."""
+    longest = max((float(lead[-1]) for lead, _ in curves.values()), default=0.0)
+    unit, name = (60, "minutes") if longest >= 600 else (1, "seconds")
+    with drawing(path, 7.0, 3.8) as figure:
+        axes = figure.subplots()
+        for colour, (model, (lead, share)) in coloured(curves):
+            axes.step(lead / unit, share, where="pre", color=colour, label=model)
+        axes.set(title=title, xlabel=f"{name} of lead, at least", ylabel="share of episodes", ylim=(0, None))
+        axes.set_xlim(0, longest / unit)
+        axes.legend(**OUTSIDE)
+    return path
+
+
+def cost_against_accuracy(points: Mapping[str, tuple[float, float]], title: str, path: Path) -> Path:
+    """One point a model: (skill, what decisions led by it cost against the reactive policy, as a share)."""
+    with drawing(path, 7.0, 3.8) as figure:
+        axes = figure.subplots()
+        axes.axhline(0, color=GREY, linewidth=1)
+        for colour, (name, (skill, change)) in coloured(points):
+            axes.plot(skill, 100 * change, marker="o", linestyle="", color=colour, label=name)
+        axes.margins(0.15)
+        axes.set(title=title, xlabel="skill against persistence", ylabel="cost against reactive, %")
+        axes.legend(**OUTSIDE)
+    return path
+
+
+def bars(values: Mapping[str, float], limit: float, title: str, path: Path) -> Path:
+    """One bar a name, the first on top, and a line at a limit."""
+    with drawing(path, 7.6, 1.0 + 0.26 * max(1, len(values))) as figure:
+        axes = figure.subplots()
+        colours = [RED if value > limit else BLUE for value in values.values()]
+        axes.barh(list(values), list(values.values()), color=colours, height=0.7)
+        axes.axvline(limit, color=INK, linewidth=1, linestyle="--")
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set(title=title)
+    return path
+
+
+Course = tuple[Sequence[float], float | None]  # by day, and what was promised
+
+
+def over_days(days: Sequence[str], coverage: Course, loss: Course, path: Path) -> Path:
+    """Coverage and loss by day, each with what was promised."""
+    with drawing(path, 7.6, 4.2) as figure:
+        for axes, (values, promised), name in zip(
+            figure.subplots(2, 1, sharex=True), (coverage, loss), ("coverage", "loss"), strict=True
+        ):
+            axes.plot(range(len(days)), values, marker=".", color=BLUE, label="each day")
+            if promised is not None:
+                axes.axhline(promised, color=INK, linewidth=1, linestyle="--", label="promised")
+            axes.set_ylabel(name)
+            axes.legend(**OUTSIDE)
+        step = max(1, len(days) // 8)
+        axes.set_xticks(range(0, len(days), step), list(days)[::step])
+    return path
+
+
+def coloured(lines: Mapping[str, Drawn]) -> Iterator[tuple[str, tuple[str, Drawn]]]:
+    """Each name and what is drawn of it, with its colour."""
+    return zip(cycle(COLOURS), lines.items(), strict=False)

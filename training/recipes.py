@@ -5,12 +5,14 @@ network.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec.yaml
 
 from data.errors import UsageError
 from training.fitting import Fit
+
+Kind = Literal["network", "trees", "combination"]
 
 
 def fit(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
@@ -18,17 +20,25 @@ def fit(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
 
     Raises UsageError when the file cannot be read as YAML; SystemExit(2) for keys that do not exist.
     """
-    if "boosting" in read(config):
-        from training.boost import fit_boosting
+    match kind(config):
+        case "trees":
+            from training.boost import fit_boosting
 
-        return fit_boosting(config, overrides)
-    if "combination" in read(config):
-        from training.combine import combine
+            return fit_boosting(config, overrides)
+        case "combination":
+            from training.combine import combine
 
-        return combine(["--config", str(config), *overrides])[0]
-    from training.cli import fit_network
+            return combine(["--config", str(config), *overrides])[0]
+        case "network":
+            from training.cli import fit_network
 
-    return fit_network(config, overrides)
+            return fit_network(config, overrides)
+
+
+def kind(config: Path) -> Kind:
+    """What a configuration file describes."""
+    told = read(config)
+    return "trees" if "boosting" in told else "combination" if "combination" in told else "network"
 
 
 def read(config: Path) -> dict[str, Any]:

@@ -29,6 +29,11 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
     assert settings.feed.folder == str(tmp_path / "rows")
 
 
+def test_the_name_of_a_registered_model_is_no_path(tmp_path: Path) -> None:
+    config = write_config(tmp_path, change=('artefact = "artefact"', 'artefact = "models:/demand@champion"'))
+    assert read_settings(config).model.artefact == "models:/demand@champion"
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

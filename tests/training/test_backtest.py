@@ -9,9 +9,11 @@ import pytest
 
 from data.errors import DataError, UsageError
 from training import recipes
-from training.backtest import Result, Rolling, run
-from training.commands import backtest, compare
+from training.backtest import Result, gains, run
+from training.commands import backtest, compare, drift, promote, tune
 from training.comparison import entries
+from training.folds import Rolling
+from training.pages.backtest import write
 from training.tracking import Store
 
 
@@ -78,9 +80,46 @@ def test_folds_are_nested_and_the_comparison_shows_each_model_once(
     assert found[0].value("skill") == max(e.values["skill"] for e in found if e.target == "congestion")
     arguments = ["--experiment", "small", "--out", str(tmp_path / "plots"), "--store", str(rolling.store)]
     assert compare.main(arguments) == 0
-    assert len(list((tmp_path / "plots").glob("*.png"))) == 4
+    drawn = {path.name for path in (tmp_path / "plots").glob("*.png")}
+    assert {
+        f"{kind}-{target}.png" for kind in ("skill", "reliability") for target in ("volatility", "congestion")
+    } <= drawn
     assert "mlflow ui --backend-store-uri sqlite:" in capsys.readouterr().out
     assert results
+
+
+def test_a_model_is_set_against_the_best_baseline_and_the_page_says_how_surely(
+    rolling: Rolling, results: list[Result]
+) -> None:
+    name, one = gains(results)["small", "volatility"]
+    assert name == "small-persistence"
+    assert one is not None
+    assert one.gain == pytest.approx(
+        results[1].metrics["test/volatility/skill"] - results[0].metrics["test/volatility/skill"], abs=1e-6
+    )
+    page = write(results, rolling).read_text("utf-8")
+    assert "too few days" in page
+    assert page.count("data:image/png;base64,") >= 6
+
+
+def test_scores_are_also_given_by_regime_and_hour(results: list[Result]) -> None:
+    names = {
+        f"test/volatility/{kind}_regime/{name}" for kind in ("skill", "coverage") for name in ("calm", "middle", "wild")
+    }
+    assert names <= set(results[1].metrics)
+
+
+def test_one_fit_is_rolled_over_all_folds_under_every_seed(rolling: Rolling, tmp_path: Path) -> None:
+    once = replace(rolling, refit=False, seeds=(1, 2), track=False, home=tmp_path / "once")
+    persistence, model = run(once)
+    assert len(persistence.by_seed) == 1
+    assert len(model.by_seed) == 2
+    assert sorted(path.name for path in (tmp_path / "once" / "small").glob("seed-*/*")) == ["fold-1", "fold-1"]
+    assert len(model.folds) == 2
+    issues = [fold["test/volatility/issues"] for fold in model.folds]
+    assert sum(issues) == model.metrics["test/volatility/issues"]
+    low, high = (model.metrics[f"test/volatility/skill_seed_{end}"] for end in ("low", "high"))
+    assert low < model.metrics["test/volatility/skill"] < high
 
 
 def test_an_experiment_without_runs_is_refused_and_draws_nothing(rolling: Rolling, tmp_path: Path) -> None:
@@ -94,6 +133,8 @@ def test_a_backtest_needs_a_fold_and_a_step(rolling: Rolling) -> None:
         replace(rolling, folds=0)
     with pytest.raises(UsageError):
         replace(rolling, step_days=0)
+    with pytest.raises(UsageError):
+        replace(rolling, seeds=(1, 1))
 
 
 def test_an_origin_after_the_history_is_refused(rolling: Rolling, tmp_path: Path) -> None:
@@ -102,7 +143,7 @@ def test_an_origin_after_the_history_is_refused(rolling: Rolling, tmp_path: Path
         run(replace(rolling, origin=late, track=False, home=tmp_path))
 
 
-@pytest.mark.parametrize("command", [backtest, compare])
+@pytest.mark.parametrize("command", [backtest, compare, promote, tune, drift])
 def test_help_ends_with_an_example(command: object, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(["--help"])  # type: ignore[attr-defined]

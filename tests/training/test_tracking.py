@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from data.contract import read_contract
+from tests.training.registered import write_artefact
 from training import tracking
+from training.cli import fit_network
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +61,37 @@ def test_the_environment_names_versions_and_the_commit() -> None:
     found = tracking.environment()
     assert found["version.torch"]
     assert found["code_version"].startswith("0.")
+
+
+def test_a_run_knows_its_data_and_its_model_with_a_signature(store: tracking.Store, tmp_path: Path) -> None:
+    run = store.start("lineage", "fit", {})
+    folder = write_artefact(tmp_path / "artefact", "long", 8)
+    contract = read_contract(folder)
+    run.dataset(contract, tmp_path / "history")
+    model_id = run.model(folder, contract)
+    run.end()
+    read = store.client.get_run(run.run_id)
+    (dataset,) = read.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("history", contract.data_digest[:36])
+    assert [tag.value for tag in dataset.tags] == ["training"]
+    assert [output.model_id for output in read.outputs.model_outputs] == [model_id]
+    assert store.client.get_logged_model(model_id).tags["contract_digest"] == contract.digest
+    version = store.register("named", model_id, {}, "a card")
+    assert "quantiles" in (store.download("named", version, tmp_path / "fetched") / "MLmodel").read_text("utf-8")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_autologging_does_not_record_a_fit_a_second_time(
+    history: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    mlflow.pytorch.autolog()
+    options = ("--run.track=true", f"--run.store={tmp_path / 'mlflow'}", "--trainer.max_epochs=1")
+    fit_network(config, (f"--data.history={history}", f"--run.folder={tmp_path / 'runs'}", *options))
+    store = tracking.Store(tmp_path / "mlflow")
+    assert store.experiments() == ["Default", "small"]
+    assert len(store.records("small")) == 1
+    assert store.records("Default") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow", "runs"]

@@ -1,4 +1,4 @@
-"""Evaluate configurations at rolling origins, each refitted on what was known there."""
+"""Evaluate configurations at rolling origins, each fitted on what was known there, beside baselines."""
 
 import argparse
 import sys
@@ -6,25 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from training.backtest import Result
+    from training.folds import Rolling
 
-KEYS = ("skill", "skill_low", "skill_high", "coverage", "pr_auc")
+KEYS = ("skill", "skill_low", "skill_high", "coverage", "pr_auc", "recall")
 EXAMPLE = """Further options are handed to every fit, written as for `shaper train`, such as --trainer.max_epochs=2.
 
 example:
-  shaper backtest --config training/configs/panel-linear.yaml --config training/configs/panel-boosting.yaml \\
-    --data.history history --folds 4 --origin 2024-01-01 --step 7
+  shaper backtest --config training/configs/panel-linear.yaml --baseline training/configs/panel-boosting.yaml \\
+    --data.history history --folds 4 --origin 2024-01-01 --step 7 --seeds 1,2,3
+  shaper backtest --config training/configs/demand-tcn.yaml --data.history history --origin 2021-08-12 --step 2 \\
+    --folds 1 --no-refit --scenario training/configs/replay.toml
 """
 
 
 def main(argv: list[str]) -> int:
     """Run `shaper backtest`; returns the exit status."""
     arguments, overrides = parser().parse_known_args(argv)
-    from rich.console import Console
-
-    from training.backtest import Rolling, run
+    from training.backtest import run
+    from training.folds import Rolling
     from training.progress import bar
     from training.settings import instant
 
@@ -39,35 +43,86 @@ def main(argv: list[str]) -> int:
         experiment=arguments.experiment,
         track=not arguments.no_track,
         store=arguments.store,
+        baselines=tuple(arguments.baseline),
+        refit=not arguments.no_refit,
+        seeds=arguments.seeds,
+        scenario=arguments.scenario,
     )
     with bar("backtest") as progress:
         results = run(rolling, lambda _label, done, total: progress(done, total))
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(table(results))
-    console.print(f"written to {rolling.home}", highlight=False, markup=False, soft_wrap=True)
-    if rolling.track:
-        for experiment in sorted({rolling.experiment or result.task for result in results}):
-            console.print(f"next  shaper compare --experiment {experiment}", highlight=False, markup=False)
+    report(results, rolling)
     return 0
 
 
-def table(results: "list[Result]") -> "Table":
-    """Pooled scores by model and target, and the skill of each fold."""
+def report(results: "Sequence[Result]", rolling: "Rolling") -> None:
+    """Write the page and `backtest.json`, keep the plots with the runs, and print the table."""
+    from rich.console import Console
+
+    from training.pages.backtest import write
+    from training.tracking import Store
+
+    page = write(results, rolling)
+    write_results(results, rolling.home / "backtest.json")
+    if rolling.track:
+        store = Store(rolling.store)
+        for run in filter(None, (store.find(result.run_id) for result in results)):
+            run.file(rolling.home / "plots", "compare")
+            run.file(page)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table(results))
+    console.print(f"written to {page}", highlight=False, markup=False, soft_wrap=True)
+    if rolling.track:
+        for experiment in sorted({rolling.experiment or result.task for result in results}):
+            console.print(f"next  shaper compare --experiment {experiment}", highlight=False, markup=False)
+
+
+def write_results(results: "Sequence[Result]", path: Path) -> None:
+    """Write every metric, and the gains over the best baselines."""
+    from training.backtest import gains
+    from training.fitting import write_json
+
+    models = [
+        {"name": one.name, "task": one.task, "baseline": one.baseline, "metrics": one.metrics, "folds": one.folds}
+        for one in results
+    ]
+    found = [
+        {"model": model, "target": target, "over": name, "difference": None if one is None else vars(one)}
+        for (model, target), (name, one) in gains(results).items()
+    ]
+    write_json(path, {"models": models, "gains": found})
+
+
+def table(results: "Sequence[Result]") -> "Table":
+    """Pooled scores by model and target, the gain over the best baseline, and the skill of each fold."""
     from rich.table import Table
 
+    from training.backtest import gains
+    from training.pages.backtest import told
     from training.summary import shown
 
+    found = gains(results)
     made = Table(title="all folds together: skill against persistence", title_justify="left")
-    for name in ("model", "target", "skill", "90 % interval", "coverage 5-95 %", "PR-AUC", "skill by fold"):
-        made.add_column(name, justify="left" if name in ("model", "target") else "right")
+    names = ("model", "target", "skill", "90 % interval", "gain over the best baseline", "cover", "PR-AUC", "recall")
+    for name in (*names, "by fold"):
+        text = name in ("model", "target")
+        made.add_column(name, justify="left" if text else "right", no_wrap=text)
     for result in results:
         for target in result.seen:
-            found = {key: result.metrics.get(f"test/{target}/{key}") for key in KEYS}
-            interval = f"{shown(found['skill_low'])} .. {shown(found['skill_high'])}"
+            one = {key: result.metrics.get(f"test/{target}/{key}") for key in KEYS}
+            interval = f"{shown(one['skill_low'])} .. {shown(one['skill_high'])}"
             folds = "  ".join(shown(fold.get(f"test/{target}/skill")) for fold in result.folds)
-            rest = (shown(found["coverage"]), shown(found["pr_auc"]), folds)
-            made.add_row(result.name, target, shown(found["skill"]), interval, *rest)
+            rest = (shown(one[key]) for key in ("coverage", "pr_auc", "recall"))
+            gain = told(found.get((result.name, target))).partition(" (")[0]  # the page names the baseline
+            made.add_row(result.name, target, shown(one["skill"]), interval, gain, *rest, folds)
     return made
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """Read numbers with commas between them."""
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected seeds such as 1,2,3, found {text!r}") from error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,16 +136,23 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--config", type=Path, action="append", required=True, metavar="F", help="configuration; may be repeated")
+    add(
+        "--baseline", type=Path, action="append", default=[], metavar="F", help="configuration to beat; may be repeated"
+    )
     add("--data.history", dest="history", type=Path, required=True, metavar="DIR", help="folder of canonical tables")
     add("--folds", type=int, default=4, metavar="K", help="origins (default 4)")
     add("--origin", required=True, metavar="T", help="first origin, ISO 8601 (UTC unless it says otherwise)")
+    days = "days between origins, and tested after each (default 7)"
+    add("--step", type=float, default=7.0, metavar="DAYS", help=days)
+    add("--no-refit", action="store_true", help="fit once, at the first origin, and roll over all folds")
     add(
-        "--step",
-        type=float,
-        default=7.0,
-        metavar="DAYS",
-        help="days between origins, and tested after each (default 7)",
+        "--seeds",
+        type=seeds,
+        default=(),
+        metavar="N,N",
+        help="fit with each of these seeds (default: the configuration's)",
     )
+    add("--scenario", type=Path, metavar="F", help="price the decisions that forecasts of demand lead to (TOML)")
     add("--name", default="backtest", help="name of the folder that results are kept in")
     add("--out", type=Path, default=Path("var/backtests"), metavar="DIR", help="where that folder lies")
     add("--experiment", metavar="NAME", help="MLflow experiment (default: the task)")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 EXAMPLE = """example:
   shaper forecast --model var/artefacts/panel-tcn --data history --since 2024-02-01 --until 2024-03-01 --out var/forecasts
+  shaper forecast --model models:/panel@champion --data history --out var/forecasts
 """
 
 
@@ -16,8 +17,9 @@ def main(argv: list[str]) -> int:
     from training import forecasting
     from training.artefact import Artefact
     from training.progress import bar
+    from training.resolving import model_folder
 
-    artefact = Artefact.open(arguments.model)
+    artefact = Artefact.open(model_folder(arguments.model))
     history = History.open(arguments.data)
     with bar("forecasting") as progress:
         forecasts = forecasting.issue(artefact, history, arguments.since, arguments.until, progress)
@@ -36,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--model", type=Path, required=True, metavar="ART", help="folder of an exported artefact")
+    made.add_argument(
+        "--model", required=True, metavar="ART", help="folder of an exported artefact, or models:/NAME@ALIAS"
+    )
     made.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of canonical tables")
     made.add_argument(
         "--since", type=instant, metavar="T", help="first issue time, ISO 8601 (UTC unless it says otherwise)"

@@ -1,5 +1,6 @@
 """A report as a value: title, figures of merit, sections; and its one HTML file."""
 
+import base64
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,12 @@ class Page:
     subtitle: str
     cards: tuple[Card, ...] = ()
     sections: tuple[Section, ...] = ()
+
+
+def picture(path: Path, caption: str) -> Figure:
+    """A drawn file as a part of the page itself."""
+    source = base64.b64encode(path.read_bytes()).decode()
+    return Figure(f'<img alt="" style="max-width:100%" src="data:image/png;base64,{source}">', caption)
 
 
 def write_page(page: Page, path: Path) -> Path:
