@@ -66,8 +66,8 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Online(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How quantiles go on being calibrated in use, by a graph that carries its own memory (`data.online` has its layout).
 
-    Levels that mirror each other are a band: both of its sides move outwards by rate / 2 x the coverage that it should have,
-    in widths of the outermost band, when the truth comes in outside, and inwards by rate / 2 x the rest when not; levels
+    Levels that mirror each other are a band: both of its sides move outwards by rate x the coverage that it should have,
+    in widths of the outermost band, when the truth comes in outside, and inwards by rate x the rest when not; levels
     without a mirror move on their own, by rate x level and rate x (1 - level). None moves more than `bound` widths from where
     the offline calibration put it; `rates` has one value a target, and a lasting fault is half made up for after
     `half_life_ticks`. Where errors have lately (half-life `recent_ticks`, which is that of the rolling coverage too) been more

@@ -35,7 +35,7 @@ from training.stacking import stacked
 from training.stage import with_calibration
 from training.tracking import Run, closing, code_version
 
-LITTLE_DAYS = 1.0  # of validation and of calibration are held out of the last fit
+LITTLE = 288  # ticks of validation, and of calibration, are held out of the last fit
 MEMBERS, ARTEFACTS, WEIGHTS = "members", "artefacts", "weights.json"
 DESCRIPTION = "Fit several models on recorded history and make one artefact of their weighted average."
 EXAMPLE = (
@@ -113,6 +113,17 @@ class Job:
     split: SplitSettings
     run: RunSettings
     combining: Combining
+    is_last: bool = False
+
+    def last(self, tick_s: int) -> "Job":
+        """The same on nearly all that may be known."""
+        days = LITTLE * tick_s / 86_400
+        split = replace(
+            self.split,
+            validation_days=min(days, self.split.validation_days),
+            calibration_days=min(days, self.split.calibration_days),
+        )
+        return replace(self, split=split, is_last=True)
 
 
 def fit(job: Job, seed: int, told: dict[str, Any]) -> Fit:
@@ -130,8 +141,7 @@ def fit(job: Job, seed: int, told: dict[str, Any]) -> Fit:
         average = Average.of(members, weights, prepared, job.run)
         verdict = average.verdict(prepared)
         if job.combining.refit:
-            little = replace(job.split, validation_days=LITTLE_DAYS, calibration_days=LITTLE_DAYS)
-            average = average.of_others(fitted(replace(job, split=little), run), prepared.contract)
+            average = average.of_others(fitted(job.last(panel.tick_s), run), prepared.contract)
             verdict = tested(verdict, average.verdict(prepared))
         contract = msgspec.structs.replace(
             average.contract, name=job.run.name, code_version=code_version(), metrics=headlines(verdict.metrics)
@@ -219,8 +229,7 @@ def fitted(job: Job, parent: Run | None) -> list[Member]:
 
 def member(config: Path, seed: int, job: Job, parent: Run | None) -> Member:
     """A member, fitted unless it was already on the same data. It stays uncalibrated: averaged bands are wider than their parts."""
-    is_last = job.split.validation_days <= LITTLE_DAYS
-    name = f"{config.stem}-{seed}{'-last' * is_last}"
+    name = f"{config.stem}-{seed}{'-last' * job.is_last}"
     division = {key: value for key, value in vars(job.split).items() if value is not None}
     overrides = (
         f"--seed_everything={seed}",
@@ -229,7 +238,7 @@ def member(config: Path, seed: int, job: Job, parent: Run | None) -> Member:
         f"--run.folder={job.run.home / MEMBERS}",
         f"--run.name={name}",
         "--run.calibrate=false",
-        *(("--run.keep=last",) if is_last else ()),
+        *(("--run.keep=last",) if job.is_last else ()),
     )
     out, record = job.run.home / ARTEFACTS / name, job.run.home / MEMBERS / f"{name}.json"
     key = {"key": hashlib.sha256(json.dumps([config.read_text("utf-8"), overrides, job.digest]).encode()).hexdigest()}

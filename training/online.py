@@ -105,7 +105,7 @@ class Tracking:
         """Shifts that have learnt from the quantiles `due` (batch, horizon, target, level) and what `came` instead."""
         missed = self.level - (came <= due).astype(np.float32)
         if self.mirrored:
-            missed = (missed - missed[..., ::-1]) * np.float32(0.5)
+            missed = missed - missed[..., ::-1]
         moved: Array = np.clip(shift + self.rate * missed * counted, -self.bound, self.bound)
         return moved
 

@@ -186,7 +186,7 @@ def shifted(stage: Stage, constants: Tracking, shift: str, seen: tuple[str, str,
     missed = stage.add("Sub", constants.level, stage.number(stage.add("LessOrEqual", came, due)))
     if constants.mirrored:
         against = stage.add("Gather", missed, whole(np.arange(len(constants.level))[::-1]), axis=3)
-        missed = stage.add("Mul", stage.add("Sub", missed, against), np.float32(0.5))
+        missed = stage.add("Sub", missed, against)
     step = stage.add("Mul", stage.add("Mul", constants.rate, missed), counted)
     return stage.clipped(stage.add("Add", shift, step), -constants.bound, constants.bound)
 
