@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.history import History
-from training import evaluation, folds, pricing, recipes, slices
+from training import evaluation, folds, pricing, single, slices
 from training.alarms import select
 from training.evaluation import Hindsight
 from training.exporting import export_run
@@ -76,7 +76,7 @@ def run(rolling: Rolling, progress: Progress | None = None) -> list[Result]:
 
 def roll(config: Path, rolling: Rolling, digest: str, tell: Tell, baseline: bool) -> Result:
     """All folds of one configuration under every seed, pooled and recorded under one parent run."""
-    told = recipes.read(config)
+    told = single.read(config)
     name, task = str(told.get("run", {}).get("name", config.stem)), folds.task_of(told)
     parent = parent_run(name, task, rolling, baseline) if rolling.track else None
     with closing(parent):
@@ -92,7 +92,7 @@ def roll(config: Path, rolling: Rolling, digest: str, tell: Tell, baseline: bool
 
 def seeds_of(config: Path, rolling: Rolling) -> tuple[int | None, ...]:
     """Seeds to fit with; what cannot learn is fitted once."""
-    fixed = recipes.read(config).get("model", {}).get("architecture") == folds.PERSISTENCE
+    fixed = single.read(config).get("model", {}).get("architecture") == folds.PERSISTENCE
     return (None,) if fixed or not rolling.seeds else rolling.seeds
 
 

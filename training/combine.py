@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from data.contract import MODEL_FILE, Contract
 from data.history import History
-from training import artefact, recipes
+from training import artefact, single
 from training.artefact import Artefact
 from training.boost import instantiated
 from training.calibrating import offsets
@@ -207,7 +207,7 @@ def panel_of(configs: list[Path]) -> PanelSettings:
     panels = []
     for path in configs:
         with plainly():
-            panels.append(msgspec.convert(recipes.read(path).get("data", {}).get("panel", {}), PanelSettings))
+            panels.append(msgspec.convert(single.read(path).get("data", {}).get("panel", {}), PanelSettings))
     return replace(
         panels[0],
         targets=tuple(dict.fromkeys(target for panel in panels for target in panel.targets)),
@@ -243,7 +243,7 @@ def member(config: Path, seed: int, job: Job, parent: Run | None) -> Member:
     out, record = job.run.home / ARTEFACTS / name, job.run.home / MEMBERS / f"{name}.json"
     key = {"key": hashlib.sha256(json.dumps([config.read_text("utf-8"), overrides, job.digest]).encode()).hexdigest()}
     if not record.is_file() or json.loads(record.read_text("utf-8")) != key or not out.is_dir():
-        export_run(recipes.fit(config, (*overrides, *nested(job.run, parent))).folder, out)
+        export_run(single.fit_single(config, (*overrides, *nested(job.run, parent))).folder, out)
         write_json(record, key)
     return Member(Artefact.open(out).contract, (out / MODEL_FILE).read_bytes())
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec.yaml
 
 from data.errors import DataError, UsageError
-from training import evaluation, recipes
+from training import evaluation, recipes, single
 from training.evaluation import Hindsight
 from training.fitting import Fit, write_json
 from training.tracking import Run
@@ -111,7 +111,7 @@ def persistence(rolling: Rolling) -> list[Path]:
     """One configuration of persistence for each panel among the configurations, written into `home`."""
     made: dict[str, Path] = {}
     for config in rolling.configs:
-        told = recipes.read(config)
+        told = single.read(config)
         task = task_of(told)
         if task in made or told.get("model", {}).get("architecture") == PERSISTENCE:
             continue
@@ -146,7 +146,7 @@ def one_fold(config: Path, place: Place, rolling: Rolling, parent: Run | None) -
 
 def overrides_of(config: Path, place: Place, rolling: Rolling) -> tuple[str, ...]:
     """What a fold is told beyond its configuration; sections that its kind of model does not have are left out."""
-    foreign = {"network": TREES, "trees": NETWORK, "combination": (*NETWORK, *TREES)}[recipes.kind(config)]
+    foreign = {"network": TREES, "trees": NETWORK, "combination": (*NETWORK, *TREES)}[single.kind(config)]
     return (
         f"--data.history={rolling.history}",
         f"--data.split.until={rolling.starts(place.fold).isoformat()}",
@@ -160,7 +160,7 @@ def overrides_of(config: Path, place: Place, rolling: Rolling) -> tuple[str, ...
 
 def nesting(rolling: Rolling, parent: Run | None, config: Path) -> tuple[str, ...]:
     """How a fold is recorded."""
-    quiet = ("--trainer.enable_progress_bar=false",) if recipes.kind(config) == "network" else ()
+    quiet = ("--trainer.enable_progress_bar=false",) if single.kind(config) == "network" else ()
     if parent is None:
         return (*quiet, "--run.track=false")
     experiment = () if rolling.experiment is None else (f"--run.experiment={rolling.experiment}",)

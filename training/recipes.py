@@ -1,18 +1,9 @@
-"""One way to fit whatever a configuration file describes, for the commands that fit many.
-
-Decided here: a file with a `boosting` section is gradient boosting, one with a `combination` fits several, any other is a
-network.
-"""
+"""One way to fit whatever a configuration file describes, for the commands that fit many."""
 
 from pathlib import Path
-from typing import Any, Literal
 
-import msgspec.yaml
-
-from data.errors import UsageError
 from training.fitting import Fit
-
-Kind = Literal["network", "trees", "combination"]
+from training.single import fit_single, kind
 
 
 def fit(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
@@ -20,32 +11,8 @@ def fit(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
 
     Raises UsageError when the file cannot be read as YAML; SystemExit(2) for keys that do not exist.
     """
-    match kind(config):
-        case "trees":
-            from training.boost import fit_boosting
+    if kind(config) == "combination":
+        from training.combine import combine
 
-            return fit_boosting(config, overrides)
-        case "combination":
-            from training.combine import combine
-
-            return combine(["--config", str(config), *overrides])[0]
-        case "network":
-            from training.cli import fit_network
-
-            return fit_network(config, overrides)
-
-
-def kind(config: Path) -> Kind:
-    """What a configuration file describes."""
-    told = read(config)
-    return "trees" if "boosting" in told else "combination" if "combination" in told else "network"
-
-
-def read(config: Path) -> dict[str, Any]:
-    """The content of a configuration file."""
-    try:
-        return msgspec.yaml.decode(config.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise UsageError(
-            str(config), expected="a configuration in YAML", found=str(error), remedy="see training/configs"
-        ) from error
+        return combine(["--config", str(config), *overrides])[0]
+    return fit_single(config, overrides)

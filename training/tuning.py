@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 
 from data.errors import DataError, UsageError
-from training import recipes
+from training import recipes, single
 from training.fitting import Fit, recorded_run, write_json
 from training.space import Space, Value
 from training.study import Judge, storage
@@ -89,7 +89,7 @@ def settle(search: Search, judge: Judge, run: Run | None) -> Found:
     found = Found(*best, judge.counts())
     path = search.home / "best.yaml"
     partial = path.with_name(f".{path.name}")
-    partial.write_bytes(msgspec.yaml.encode(merged(recipes.read(search.config), found.params)))
+    partial.write_bytes(msgspec.yaml.encode(merged(single.read(search.config), found.params)))
     partial.replace(path)
     write_json(search.home / "search.json", vars(found))
     if run is not None:
@@ -175,7 +175,7 @@ def told(search: Search, number: int, name: str) -> tuple[str, ...]:
         )
     )
     place = (f"--run.folder={search.home / 'trials'}", f"--run.name={name}", NO_TEST)
-    if recipes.kind(search.config) == "trees":
+    if single.kind(search.config) == "trees":
         return (*place, *tracking)
     callback = {
         "class_path": "training.pruning.Pruning",

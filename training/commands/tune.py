@@ -18,12 +18,12 @@ Trials are judged by their validation period alone; rows after --data.split.unti
 def main(argv: list[str]) -> int:
     """Run `shaper tune`; returns the exit status."""
     arguments, overrides = parser().parse_known_args(argv)
-    from training import recipes
+    from training import single
     from training.progress import bar
     from training.space import read_space
     from training.tuning import Search, search_here
 
-    told = recipes.read(arguments.config)
+    told = single.read(arguments.config)
     name = arguments.name or str(told.get("run", {}).get("name", arguments.config.stem))
     task = str(told.get("data", {}).get("panel", {}).get("task", "panel"))
     search = Search(

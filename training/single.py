@@ -1,0 +1,51 @@
+"""One way to fit whatever a configuration file of a single model describes, and to read any configuration file.
+
+Decided here: a file with a `boosting` section is gradient boosting, one with a `combination` fits several, any other is a
+network.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec.yaml
+
+from data.errors import UsageError
+from training.fitting import Fit
+
+Kind = Literal["network", "trees", "combination"]
+
+
+def fit_single(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
+    """Fit a configuration file; overrides are written as on the command line, such as `--data.split.until=2024-02-01`.
+
+    Raises UsageError when the file cannot be read as YAML; SystemExit(2) for keys that do not exist.
+    """
+    match kind(config):
+        case "trees":
+            from training.boost import fit_boosting
+
+            return fit_boosting(config, overrides)
+        case "network":
+            from training.cli import fit_network
+
+            return fit_network(config, overrides)
+        case "combination":
+            raise UsageError(
+                str(config), expected="a single model", found="a combination", remedy="name its members one by one"
+            )
+
+
+def kind(config: Path) -> Kind:
+    """What a configuration file describes."""
+    told = read(config)
+    return "trees" if "boosting" in told else "combination" if "combination" in told else "network"
+
+
+def read(config: Path) -> dict[str, Any]:
+    """The content of a configuration file."""
+    try:
+        return msgspec.yaml.decode(config.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UsageError(
+            str(config), expected="a configuration in YAML", found=str(error), remedy="see training/configs"
+        ) from error
