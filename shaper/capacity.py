@@ -7,10 +7,24 @@ k tiers, the expected cost c_o·C + Σ (c_k − c_{k+1})·E(D₁+…+D_k − C)�
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
-from shaper.forecast import Forecast
+from shaper.forecast import Forecast, at_level
 from shaper.observed import Observed
-from shaper.outlook import CONTRADICTED, Work, chance_above, distrust, later, outlook, outside_band, work
+from shaper.outlook import (
+    CONTRADICTED,
+    LEVELS,
+    Work,
+    chance_above,
+    distrust,
+    later,
+    median,
+    outlook,
+    outside_band,
+    work,
+)
+from shaper.staffing import Load, Prices, regime, servers
+from shaper.trust import Leash, Stage
 from shaper.venue import Tier, Venue
 
 GAUSS = ((0.1127, 5 / 18), (0.5, 8 / 18), (0.8873, 5 / 18))  # Gauss-Legendre points and weights on 0..1
@@ -22,6 +36,7 @@ class Need:
 
     `fallback` says why no forecast led (None: it did), `held_for_s` is the lead that decided, `work` what units
     ordered now will meet, `outside` the measured demand over the nearer edge of the forecast's 5-95 % band (1: within).
+    `stage` names what led: see `trust`.
     """
 
     units: int
@@ -29,6 +44,7 @@ class Need:
     held_for_s: float = 0.0
     work: Work | None = None
     outside: float = 1.0
+    stage: Stage = "forecast-led"
 
 
 def newsvendor_level(underage_usd: float, overage_usd: float) -> float:
@@ -75,6 +91,20 @@ def newsvendor_units(venue: Venue, due: Work, prices: tuple[float, ...]) -> int:
     return low
 
 
+def queueing_units(venue: Venue, due: Work) -> int:
+    """Units by the queueing laws for the demand of a span, each unit a server; 0 where the newsvendor rules (see `staffing`)."""
+    rate, tiers = venue.pool.unit_rate_per_s, venue.tiers
+    spread = (at_level(LEVELS, due.demand, 0.9) - at_level(LEVELS, due.demand, 0.1)) / (2 * NormalDist().inv_cdf(0.9))
+    patience = sum(tier.demand_share * tier.deadline_s for tier in tiers) * rate
+    load = Load(max(median(due.demand) / rate, 1e-9), spread / rate, patience)
+    if venue.staffing == "newsvendor" or regime(load) == "newsvendor":
+        return 0
+    delay = sum(tier.demand_share * tier.delay_cost_usd_per_s for tier in tiers)
+    lost = sum(tier.demand_share * tier.reject_cost_usd for tier in tiers)
+    prices = Prices(max(venue.pool.cost_usd_per_unit_s, 1e-9), delay, lost)
+    return venue.pool.rounded(servers(load, prices, 1 / rate))
+
+
 def reactive_units(venue: Venue, demand_per_s: float, queued_orders: float) -> int:
     """Units by what is seen alone: demand with a headroom, and the queue cleared within the drain time."""
     drain_s = venue.lead_s if venue.reactive_drain_s is None else venue.reactive_drain_s
@@ -87,28 +117,39 @@ def hedge_units(venue: Venue, observed: Observed) -> int:
     return venue.pool.units_for(max(observed.demand_per_s * (1 + min(venue.hedge_headroom, 0.0)), hedged))
 
 
-def wanted_units(venue: Venue, forecast: Forecast | None, observed: Observed) -> Need:
+def wanted_units(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Leash | None = None) -> Need:
     """Units wanted before the pool's limits on change, forecast-led where the forecast can be believed.
+
+    A leash (see `steering.steer`) limits how far from the reactive units a believed forecast may pull; None: as far as it likes.
 
     At the planning lead the newsvendor decides, and at least the demand of this moment with the venue's hedge is wanted.
     Before that lead nothing ordered now can help, but what is released now cannot be had back either: units are kept that
     an earlier span wants. Where a review may change little, later leads start now (see `_ramp`). Demand measured well above
     the forecast's band contradicts it: it may then add to the reactive units, but not save any.
     """
+    if leash is not None and leash.stage == "static":
+        why = f"demand was measured {observed.demand_age_s:.0f} s ago"
+        return Need(leash.baseline_units, why, stage="static")
     fallback = distrust(venue, forecast, observed)
     prospects = None if fallback is not None or forecast is None else outlook(venue, forecast, observed)
     reactive = reactive_units(venue, observed.reactive_per_s, observed.queued_orders)
     if forecast is None or prospects is None:
-        return Need(reactive, fallback or "lead beyond the forecast")
+        return Need(reactive, fallback or "lead beyond the forecast", stage="reactive")
     prices, due = tier_prices_usd(venue), work(venue, prospects[-1])
     hedge = hedge_units(venue, observed)
-    aims = [(newsvendor_units(venue, due, prices), due.lead_s), (hedge, 0.0), *_ramp(venue, forecast, observed, prices)]
+    aims = [
+        (max(newsvendor_units(venue, due, prices), queueing_units(venue, due)), due.lead_s),
+        (hedge, 0.0),
+        *_ramp(venue, forecast, observed, prices),
+    ]
     if max(aims)[0] < observed.ordered_units:
         kept = [(newsvendor_units(venue, work(venue, early), prices), early.lead_s) for early in prospects[:-1]]
         aims += [(min(units, observed.ordered_units), lead_s) for units, lead_s in kept]
     outside = outside_band(venue, forecast, observed)
     units, lead_s = max([*aims, (reactive, 0.0)] if outside > CONTRADICTED else aims)
-    return Need(units, None, lead_s, due, outside)
+    if leash is None:
+        return Need(units, None, lead_s, due, outside)
+    return Need(leash.pulled(units), None, lead_s, due, outside, leash.stage)
 
 
 def _ramp(venue: Venue, forecast: Forecast, observed: Observed, prices: tuple[float, ...]) -> list[tuple[int, float]]:

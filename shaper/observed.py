@@ -3,6 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from shaper.fees import ChainState
+from shaper.levers import Setting
+from shaper.liquidation import Position
+
 
 class ObservedError(ValueError):
     """A measurement that cannot be: a count below 0, or a number that is not finite."""
@@ -19,6 +23,9 @@ class Observed:
     and those on their way. `pending` says when the latter arrive, as (time, units); units it leaves out are taken to
     arrive half a delay from now. `since_order_s` is the time since units were last ordered (None: long ago).
     `held_per_s` is the demand that the reactive rule goes by, smoothed and held as it likes (None: `demand_per_s`).
+    `settings` says what the other levers are set to; those left out are taken to be at their least.
+    `positions` may be liquidated: what is expected of them is added to the demand of the first tier.
+    `chain` is the state of the chain that fees are bid on.
     """
 
     at_s: float
@@ -30,6 +37,9 @@ class Observed:
     since_order_s: float | None = None
     demand_age_s: float = 0.0
     held_per_s: float | None = None
+    settings: tuple[Setting, ...] = ()
+    positions: tuple[Position, ...] = ()
+    chain: ChainState | None = None
 
     def __post_init__(self) -> None:
         """Check every number, in the order of the fields."""

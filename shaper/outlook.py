@@ -11,7 +11,9 @@ from functools import lru_cache
 from itertools import accumulate
 from statistics import NormalDist
 
+from shaper.fluid import pass_span
 from shaper.forecast import Curve, Forecast, at_level
+from shaper.liquidation import orders_per_s
 from shaper.observed import Observed
 from shaper.venue import Tier, Venue
 
@@ -28,12 +30,14 @@ STEPS = 4  # spans looked at between now and the arrival of what is ordered now
 class Prospect:
     """What is to come in a span whose middle is `lead_s` from now.
 
-    `demand` is orders per second at `LEVELS`, `queues[level][tier by priority]` the orders waiting at the span's start.
+    `demand` is orders per second at `LEVELS`, `queues[level][tier by priority]` the orders waiting at the span's start,
+    `liquidations_per_s` the orders expected of the positions that were observed.
     """
 
     lead_s: float
     demand: Curve
     queues: tuple[Curve, ...]
+    liquidations_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +153,15 @@ def outlook(venue: Venue, forecast: Forecast, observed: Observed) -> tuple[Prosp
     if len(known) < len(leads):
         return None
     queues = _queues(venue, tiers, observed, known)
-    return tuple(Prospect(*row) for row in zip(leads, known, queues, strict=True))
+    extra = [
+        orders_per_s(observed.positions, forecast, age_s, lead - span / 2, lead + span / 2)
+        for lead, span in zip(leads, spans, strict=True)
+    ]
+    return tuple(Prospect(*row) for row in zip(leads, known, queues, extra, strict=True))
 
 
 def work(venue: Venue, prospect: Prospect) -> Work:
-    """The work of a prospect: demand of the tiers and their queues, which are to be cleared within a review."""
+    """The work of a prospect: demand of the tiers, their queues, to be cleared within a review, and liquidations."""
     tiers, demand = venue.by_priority, prospect.demand
     columns = zip(*(accumulate(queue) for queue in prospect.queues), strict=True)
     rates = []
@@ -162,6 +170,8 @@ def work(venue: Venue, prospect: Prospect) -> Work:
             rates.append(tuple(rate * share + n / venue.review_s for rate, n in zip(demand, column, strict=True)))
         else:  # queues do not fall with the level, so none stands at any
             rates.append(tuple(rate * share for rate in demand))
+    if prospect.liquidations_per_s > 0:  # of the first tier, so that every sum of tiers holds them
+        rates = [tuple(rate + prospect.liquidations_per_s for rate in curve) for curve in rates]
     return Work(prospect.lead_s, demand, tuple(rates))
 
 
@@ -192,24 +202,11 @@ def _queues(venue: Venue, tiers: tuple[Tier, ...], observed: Observed, curves: l
         capacity = ready * venue.pool.unit_rate_per_s
         if curve[-1] > capacity or any(paths[-1]):
             paths = tuple(
-                _queue_on(tiers, queue, rate, capacity, span) for queue, rate in zip(paths, curve, strict=True)
+                pass_span(tiers, queue, rate, capacity, span)[0] for queue, rate in zip(paths, curve, strict=True)
             )
         history.append(paths)
         since += span
     return history
-
-
-def _queue_on(tiers: tuple[Tier, ...], queue: Curve, rate: float, capacity: float, span_s: float) -> Curve:
-    """Queues after a span of constant demand and capacity, served by priority; none outlives its deadline."""
-    if rate <= capacity and not any(queue):
-        return queue
-    left, after = capacity * span_s, []
-    for tier, waiting in zip(tiers, queue, strict=True):
-        offered = waiting + rate * tier.demand_share * span_s
-        served = min(offered, left)
-        left -= served
-        after.append(min(offered - served, rate * tier.demand_share * tier.deadline_s))
-    return tuple(after)
 
 
 def chance_above(curve: Curve, rate: float) -> float:

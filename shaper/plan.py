@@ -4,15 +4,18 @@ Decided here: how the parts are put together. Plans are values: equal inputs giv
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
+from shaper.bidding import FeeSetting, bids
 from shaper.capacity import Need, reactive_units, wanted_units
 from shaper.forecast import Forecast
 from shaper.observed import Observed
 from shaper.outlook import CONTRADICTED, median
+from shaper.pricing import priced
 from shaper.routing import split_orders
 from shaper.tiers import PARTS, share_capacity
+from shaper.trust import Leash, Stage
 from shaper.venue import Node, Venue
+from shaper.warming import WarmSetting, warmed
 
 __all__ = [
     "CapacitySetting",
@@ -25,8 +28,6 @@ __all__ = [
     "TierSetting",
     "plan",
 ]
-
-Stage = Literal["forecast-led", "reactive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class Plan:
     """What to set from `valid_from_s` until the next plan, at the latest `valid_until_s`.
 
     `stage` says whether a forecast led it, `reason` why; `forecast` is the one at hand, believed or not;
-    `without_forecast` is what the reactive rule would set on the same measurement.
+    `without_forecast` is what the reactive rule would set on the same measurement. `warm` sets connections and nonce
+    lanes, `fees` the bids.
     """
 
     valid_from_s: float
@@ -95,30 +97,39 @@ class Plan:
     weights: tuple[NodeSetting, ...]
     forecast: ForecastIdentity | None
     without_forecast: Settings
+    warm: tuple[WarmSetting, ...] = ()
+    fees: tuple[FeeSetting, ...] = ()
 
 
-def plan(venue: Venue, forecast: Forecast | None, observed: Observed) -> Plan:
-    """The plan for what was measured and what is forecast (None: no forecast at hand).
+def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Leash | None = None) -> Plan:
+    """The plan for what was measured and what is forecast (None: no forecast at hand), within a leash (None: none).
 
     A forecast that is stale, absent, silent on a target, contradicted by the measurement or too short for the pool's delay
-    does not lead: the plan is then the reactive one, and says why.
+    does not lead: the plan is then the reactive one, and says why. A leash of the stage `reactive` or `static` lets none lead.
     """
-    need = wanted_units(venue, forecast, observed)
-    reactive = Need(reactive_units(venue, observed.reactive_per_s, observed.queued_orders), "by what is seen alone")
+    venue = priced(venue, forecast, observed.at_s)
+    need = wanted_units(venue, forecast, observed, leash)
+    reactive = Need(
+        reactive_units(venue, observed.reactive_per_s, observed.queued_orders),
+        "by what is seen alone",
+        stage="reactive",
+    )
     without = _settings(venue, observed, reactive)
-    led = need.fallback is None
-    chosen = _settings(venue, observed, need) if led else without
+    led = need.stage in ("forecast-led", "blended")
+    chosen = without if need.stage == "reactive" else _settings(venue, observed, need)
     until = observed.at_s + 2 * venue.review_s
     return Plan(
         valid_from_s=observed.at_s,
         valid_until_s=min(until, forecast.valid_until_s) if led and forecast else until,
-        stage="forecast-led" if led else "reactive",
-        reason=_why(venue, forecast, need),
+        stage=need.stage,
+        reason=_why(venue, forecast, need, leash),
         capacity=chosen.capacity,
         quotas=chosen.quotas,
         weights=chosen.weights,
         forecast=_identity(forecast),
         without_forecast=without,
+        warm=warmed(venue, forecast if led else None, observed),
+        fees=bids(venue, forecast if led else None, observed),
     )
 
 
@@ -178,6 +189,8 @@ def _node_reason(node: Node, load_per_s: float, relaxed: str | None) -> str:
 
 def _capacity_reason(venue: Venue, observed: Observed, need: Need, units: int) -> str:
     limited = f"; {need.units} wanted, as many as one review may reach" if units != need.units else ""
+    if need.stage == "static":
+        return f"{units} units: held{limited}"
     if need.work is None:
         seen = f"{observed.reactive_per_s:.0f}/s seen, {observed.queued_orders:.0f} queued"
         return f"{units} units: {seen}, headroom {venue.reactive_headroom:.0%}{limited}"
@@ -187,11 +200,14 @@ def _capacity_reason(venue: Venue, observed: Observed, need: Need, units: int) -
     return f"{units} units: newsvendor on {expected}, {observed.queued_orders:.0f} queued now{held}{limited}"
 
 
-def _why(venue: Venue, forecast: Forecast | None, need: Need) -> str:
+def _why(venue: Venue, forecast: Forecast | None, need: Need, leash: Leash | None) -> str:
     if need.fallback is not None or forecast is None:
-        return f"by what is seen alone: {need.fallback}"
+        return f"{'held' if need.stage == 'static' else 'by what is seen alone'}: {need.fallback}"
     delay_s = venue.pool.actuation_delay_s
     read = f"forecast of {forecast.origin} read {venue.lead_s:.0f} s ahead (delay {delay_s:.0f} s and one review)"
+    if leash is not None:
+        limits = f"{leash.least_units} to {leash.most_units} units about the reactive {leash.baseline_units}"
+        read = f"{read}, trusted with weight {leash.weight:.2f} within {limits}"
     if need.outside > CONTRADICTED:
         return f"{read}, and no less than without it: measured demand is {need.outside:.2g} times the upper edge of its 90 % band"
     return read

@@ -7,8 +7,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
+from shaper.fees import FeeRules
 from shaper.forecast import Curve, Forecast, at_level, at_levels
+from shaper.levers import Lever
 
 
 class VenueError(ValueError):
@@ -18,12 +21,32 @@ class VenueError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """What an order of a tier stands to lose with the price while it waits, by the law of `pricing`.
+
+    `notional_usd` is its size; `gamma_usd` is Γ·S², USD per squared return (hedge); `margin` the return that uses up a
+    position's margin (liquidation); `half_spread` that of a quote (maker). The cost is that of a delay of `typical_delay_s`, and is
+    kept within floor and ceiling.
+    """
+
+    law: Literal["hedge", "liquidation", "maker", "taker"]
+    notional_usd: float = 0.0
+    gamma_usd: float = 0.0
+    margin: float = 0.0
+    half_spread: float = 0.0
+    typical_delay_s: float = 1.0
+    floor_usd_per_s: float = 0.0
+    ceiling_usd_per_s: float = 1e9
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """A class of orders. Lower `priority` is served first; money is USD per order.
 
     `delay_cost_usd_per_s` is the cost of one order waiting one second, `reject_cost_usd` that of one order never served;
     an order unserved after `deadline_s` expires. `floor_share` of the capacity is never taken from the tier,
-    `demand_share` is its usual share of the orders (shares of all tiers sum to 1).
+    `demand_share` is its usual share of the orders (shares of all tiers sum to 1). Beyond its floor it gets at most
+    `ceiling_share`. With an `exposure` the delay cost follows the volatility forecast, see `pricing.priced`.
     """
 
     name: str
@@ -33,6 +56,8 @@ class Tier:
     deadline_s: float
     floor_share: float
     demand_share: float
+    ceiling_share: float = 1.0
+    exposure: Exposure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +165,10 @@ class Venue:
     `hedge_headroom`: it insures against surges that the forecast does not know of. `persistence`, 0..1, says how far the
     level of demand within the forecast's band is taken to last, see `outlook.demand_curve`. Without a forecast,
     `reactive_headroom` is the margin over the demand of this moment, and a queue is to be cleared within
-    `reactive_drain_s` (None: the delay plus one review). Raises VenueError that lists all contradictions.
+    `reactive_drain_s` (None: the delay plus one review). `staffing` "auto" lets queueing laws set capacity where the forecast
+    is surer than arrivals are regular, see `staffing.regime`. `levers` are those beside the pool,
+    `fees` the chain that orders bid on.
+    Raises VenueError that lists all contradictions.
     """
 
     tiers: tuple[Tier, ...]
@@ -155,6 +183,9 @@ class Venue:
     hedge_headroom: float = 0.0
     reactive_headroom: float = 0.3
     reactive_drain_s: float | None = None
+    staffing: Literal["newsvendor", "auto"] = "newsvendor"
+    levers: tuple[Lever, ...] = ()
+    fees: FeeRules | None = None
 
     def __post_init__(self) -> None:
         """Refuse a venue with any contradiction, naming all of them."""
@@ -194,10 +225,22 @@ def _tier_faults(tiers: tuple[Tier, ...]) -> Iterable[str]:
             yield f"tier {tier.name}: expected a positive deadline_s, found {tier.deadline_s}"
         if not (0 <= tier.floor_share <= 1 and 0 <= tier.demand_share <= 1):
             yield f"tier {tier.name}: expected shares in 0..1, found {tier.floor_share} and {tier.demand_share}"
+        if not tier.floor_share <= tier.ceiling_share <= 1:
+            yield f"tier {tier.name}: expected a ceiling_share from its floor to 1, found {tier.ceiling_share}"
+        if tier.exposure is not None:
+            yield from _exposure_faults(tier.name, tier.exposure)
     if tiers and not abs(sum(tier.demand_share for tier in tiers) - 1) < 1e-6:
         yield f"expected demand shares that sum to 1, found {sum(tier.demand_share for tier in tiers):.6g}"
     if not sum(tier.floor_share for tier in tiers) <= 1 + 1e-9:
         yield f"expected floor shares that sum to at most 1, found {sum(tier.floor_share for tier in tiers):.6g}"
+
+
+def _exposure_faults(name: str, exposure: Exposure) -> Iterable[str]:
+    sizes = (exposure.notional_usd, exposure.gamma_usd, exposure.margin, exposure.half_spread, exposure.floor_usd_per_s)
+    if not all(math.isfinite(size) and size >= 0 for size in sizes):
+        yield f"tier {name}: expected an exposure of finite sizes of 0 or more, found {exposure}"
+    if not (exposure.typical_delay_s > 0 and exposure.floor_usd_per_s <= exposure.ceiling_usd_per_s):
+        yield f"tier {name}: expected a positive typical_delay_s and a floor up to the ceiling, found {exposure}"
 
 
 def _pool_faults(pool: Pool) -> Iterable[str]:

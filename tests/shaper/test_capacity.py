@@ -138,3 +138,11 @@ def test_without_a_forecast_demand_with_headroom_and_the_queue_are_covered() -> 
     of = replace(venue(), reactive_headroom=0.5, reactive_drain_s=10.0)
     assert reactive_units(of, 100.0, 0.0) == 30
     assert reactive_units(of, 100.0, 100.0) == 32
+
+
+def test_staffing_by_regime_adds_what_randomness_of_arrivals_needs_and_only_where_the_forecast_is_sure() -> None:
+    auto = replace(venue(), staffing="auto")
+    sure, unsure = forecast(100.0, 0.02), forecast(100.0, 0.5)
+    seen = Observed(1010.0, 100.0, (), 25, 25)
+    assert wanted_units(auto, sure, seen).units > wanted_units(venue(), sure, seen).units
+    assert wanted_units(auto, unsure, seen) == wanted_units(venue(), unsure, seen)
