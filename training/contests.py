@@ -18,6 +18,7 @@ from shaper.replay.foresight import Sight
 from shaper.replay.orders import Clients
 from shaper.replay.policies import ReactiveSettings
 from shaper.replay.surges import Market
+from shaper.trust import TrustRules
 from shaper.venue import Venue
 
 
@@ -65,6 +66,7 @@ class ContestFile:
     sight: Sight = field(default_factory=Sight)
     conditions: Circumstance = field(default_factory=Circumstance)
     ours: OwnManner = field(default_factory=OwnManner)
+    trust: TrustRules = field(default_factory=TrustRules)
     seeds: Seeds = field(default_factory=Seeds)
     policies: tuple[str, ...] = POLICIES
     delays_s: tuple[float, ...] = ()
@@ -113,7 +115,7 @@ class ContestFile:
             observe_s=self.conditions.observe_s,
             lag_s=self.conditions.lag_s,
             noise=self.conditions.noise,
-            manner=Manner(scaling, ours.room, self.venue.review_s, self.conditions.noise),
+            manner=Manner(scaling, ours.room, self.venue.review_s, self.conditions.noise, self.trust),
             lifo_after_s=ours.lifo_after_s,
         )
 

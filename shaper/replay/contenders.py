@@ -18,7 +18,9 @@ from shaper.replay.limits import Pace
 from shaper.replay.policies import Memory, ReactiveSettings
 from shaper.replay.trace import Floats, ForecastSeries
 from shaper.routing import split_orders
+from shaper.steering import Steering, steer
 from shaper.tiers import PARTS, share_capacity
+from shaper.trust import TrustRules
 from shaper.venue import Venue
 
 SYNC_S = 15.0  # of a horizontal autoscaler, as Kubernetes has it
@@ -39,12 +41,17 @@ class Contender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """What is tuned in every policy: the reactive rule, and how long lines may be, as a share of what is served in a deadline."""
+    """How a policy goes about it: its reactive rule, and how long lines may be, as a share of what is served in a deadline.
+
+    These are tuned, for baselines. `delay_noise` is how much later than the pool's delay units are expected to arrive on average,
+    as a share of it, `trust` what is decided about trust in forecasts: only ours asks for them.
+    """
 
     scaling: ReactiveSettings = field(default_factory=ReactiveSettings)
     room: float = 1.0
     every_s: float = SYNC_S
     delay_noise: float = 0.1
+    trust: TrustRules = field(default_factory=TrustRules)
 
 
 class Autoscaled:
@@ -73,9 +80,10 @@ class Autoscaled:
 
 
 class Ours:
-    """The shaper's own plan: capacity by `wanted_units`, weights by `split_orders`, room by the tiers' shares.
+    """The shaper's own plan: capacity by `wanted_units` on the leash of `steer`, weights by `split_orders`, room by shares.
 
-    Queues are those of priority + LIFO. Without a usable forecast it is that policy.
+    Queues are those of priority + LIFO. Without a usable forecast it is that policy. Units are ordered for the delay that one
+    order in twenty exceeds.
     """
 
     def __init__(
@@ -87,13 +95,15 @@ class Ours:
         self.discipline, self.every_s = Discipline(lifo_after_s=lifo_after_s), venue.review_s
         self._manner, self._forecasts, self._lag_s = manner, forecasts, lag_s
         self._memory, self._weigher = Memory(scaling, venue.review_s), Weigher(venue)
+        self._steering: Steering | TrustRules = manner.trust
         self.reviews = self.fallbacks = 0
 
     def settings(self, seen: Seen) -> Settings:
         """The plan's settings for the forecast that is current."""
         observed = replace(seen.observed, held_per_s=self._memory.held(seen.observed.demand_per_s))
         forecast = self._forecasts.current(observed.at_s - self._lag_s)
-        need = wanted_units(self._venue, forecast, observed)
+        self._steering = steer(self._venue, forecast, observed, self._steering)
+        need = wanted_units(self._venue, forecast, observed, self._steering.leash)
         self.reviews += 1
         self.fallbacks += need.fallback is not None
         room = room_for(self._venue, observed, self._manner.room)
