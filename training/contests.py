@@ -24,11 +24,15 @@ from shaper.venue import Venue
 
 @dataclass(frozen=True, slots=True)
 class Circumstance:
-    """How the gateway measures: over `observe_s`, known `lag_s` late; `noise` stretches actuation delays at random."""
+    """How the gateway measures: over `observe_s`, known `lag_s` late; `noise` stretches actuation delays at random.
+
+    Units are leased: none is released within `lease_delays` actuation delays of the last order.
+    """
 
     observe_s: float = 10.0
     lag_s: float = 5.0
     noise: float = 0.1
+    lease_delays: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,10 @@ class ContestFile:
 
     def setting(self, delay_s: float) -> Setting:
         """The setting at one actuation delay."""
-        ours = self.ours
+        ours, leased_s = self.ours, self.conditions.lease_delays * delay_s
         scaling = ReactiveSettings(ours.headroom, ours.smoothing_s, ours.drain_s, ours.stabilisation_s)
         return Setting(
-            venue=replace(self.venue, pool=replace(self.venue.pool, actuation_delay_s=delay_s)),
+            venue=replace(self.venue, pool=replace(self.venue.pool, actuation_delay_s=delay_s, cooldown_s=leased_s)),
             market=self.market,
             clients=self.clients,
             faults=self.faults,

@@ -97,7 +97,7 @@ def _cost_row(held: Held, name: str, top: str) -> tuple[str, ...]:
 def tier_section(held: Held) -> Section:
     """Punctuality, cost and fairness by tier."""
     tiers = [name for name, _ in held.rounds[0].entries[0][1].on_time]
-    header = ("policy", *(f"{tier} on time" for tier in tiers), "least Jain", "service over floor")
+    header = ("policy", *tiers, "least Jain", "over floor")
     rows = []
     for name in held.manners:
         least = min(_mean(held, name, "fairness", tier) for tier in tiers)
@@ -121,7 +121,7 @@ def tuning_section(contest: Contest) -> Section:
     return Section(
         "What the baselines were tuned to",
         (text,),
-        tables=(Table(("delay, s", "policy", "scaling", "room", "looks every, s"), rows),),
+        tables=(Table(("delay, s", "policy", "scaling", "room", "every, s"), rows),),
     )
 
 
