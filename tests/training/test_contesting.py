@@ -19,9 +19,9 @@ name = "small"
 delays_s = [15]
 
 [market]
-length_s = 240.0
+length_s = 150.0
 calm_per_s = 10.0
-surges = [{{ earliest_s = 100.0, latest_s = 110.0, factor = 5.0, length_s = 60.0 }}]
+surges = [{{ earliest_s = 60.0, latest_s = 70.0, factor = 5.0, length_s = 40.0 }}]
 
 [seeds]
 count = 2
@@ -63,7 +63,7 @@ def test_tables_are_completed_key_by_key_and_lists_replaced() -> None:
         (('name = "small"', 'name = "small"\npolicies = ["magic"]'), "magic"),
         (("calm_per_s", "calm_per_h"), "calm_per_h"),
         (("count = 2", "count = 2\nfirst = 10001"), "tuned on"),
-        (("length_s = 240.0", "length_s = 10.0"), "market of over 60 s"),
+        (("length_s = 150.0", "length_s = 10.0"), "market of over 60 s"),
         (('name = "small"', 'name = "small"\nfaults = [{node = 9, start_s = 0, end_s = 1, speed = 0}]'), "nodes 0..5"),
         (("replay-systemic.toml", "missing.toml"), "missing.toml"),
     ],
