@@ -37,7 +37,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.benchmark
-def test_a_million_orders_are_played_in_a_second_of_one_core_with_reactive_decisions(
+def test_a_million_orders_are_played_in_a_second_of_one_core_with_their_decisions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     one_core = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -47,4 +47,4 @@ def test_a_million_orders_are_played_in_a_second_of_one_core_with_reactive_decis
     with capsys.disabled():
         for name, seconds in found.items():
             print(f"\n{name}: {orders:,} orders in {seconds:.2f} s of processor time, {orders / seconds:,.0f} orders/s")
-    assert orders / found["priority + LIFO"] > 1_000_000
+    assert all(orders / seconds > 1_000_000 for seconds in found.values())
