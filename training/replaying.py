@@ -215,6 +215,7 @@ def results(played: Replay) -> dict[str, Any]:
             {"delay_s": delay, "policies": [figures(outcome) for outcome in outcomes]}
             for delay, outcomes in played.outcomes.items()
         ],
+        "forecast_led_against_reactive": [asdict(gain) for gain in gains(played)],
     }
 
 

@@ -80,15 +80,15 @@ def _solve(venue: Venue, slot_s: float, work: Floats) -> tuple[Floats, Floats, F
     """Units ordered and ready by slot, queue and orders given up by slot and tier, of one chunk."""
     delay = math.ceil(venue.pool.actuation_delay_s / slot_s - 1e-9)
     axes = Axes(len(work), len(venue.tiers), review_slots(venue, slot_s), delay)
-    balance = _pool_rows(axes)
+    balance = pool_rows(axes)
     limits, most = _service_rows(axes, work, venue.pool.unit_rate_per_s * slot_s)
     found = linprog(
-        _costs(venue, slot_s, axes),
+        costs(venue, slot_s, axes),
         A_ub=limits,
         b_ub=most,
         A_eq=balance,
         b_eq=np.zeros(balance.shape[0]),
-        bounds=_bounds(venue, slot_s, work, axes),
+        bounds=bounds(venue, slot_s, work, axes),
         method="highs",
     )
     if found.status != 0:
@@ -97,7 +97,8 @@ def _solve(venue: Venue, slot_s: float, work: Floats) -> tuple[Floats, Floats, F
     return np.repeat(ordered, axes.step)[: axes.slots], ready, queue.reshape(work.shape), given_up.reshape(work.shape)
 
 
-def _costs(venue: Venue, slot_s: float, axes: Axes) -> Floats:
+def costs(venue: Venue, slot_s: float, axes: Axes) -> Floats:
+    """Cost of every variable, in their order."""
     delay = [slot_s * tier.delay_cost_usd_per_s for tier in venue.tiers]
     reject = [tier.reject_cost_usd for tier in venue.tiers]
     spans = np.full(axes.reviews, float(axes.step))
@@ -107,7 +108,7 @@ def _costs(venue: Venue, slot_s: float, axes: Axes) -> Floats:
     return np.concatenate([np.tile(delay, axes.slots), np.tile(reject, axes.slots), np.zeros(axes.slots), pool, free])
 
 
-def _bounds(venue: Venue, slot_s: float, work: Floats, axes: Axes) -> Floats:
+def bounds(venue: Venue, slot_s: float, work: Floats, axes: Axes) -> Floats:
     """Lower and upper bound of every variable, (variables, 2); a queue holds nothing older than the deadline."""
     pool = venue.pool
     total = np.vstack([np.zeros((1, axes.tiers)), np.cumsum(work, axis=0)])
@@ -139,7 +140,7 @@ def _service_rows(axes: Axes, work: Floats, unit_orders: float) -> tuple[Any, Fl
     return sparse.vstack([capacity, floor]).tocsr(), np.concatenate([-work.sum(axis=1), work.ravel()])
 
 
-def _pool_rows(axes: Axes) -> Any:
+def pool_rows(axes: Axes) -> Any:
     """Balances of ready units by slot and of ordered units by review, each from the second on, and of the first b."""
     entries: list[tuple[int, int, float]] = []
     ready, ordered, placed, released = (int(start) for start in np.cumsum(axes.sizes)[1:5])

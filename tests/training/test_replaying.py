@@ -122,6 +122,9 @@ def test_the_command_prices_every_policy_and_draws_a_page(
         costs = {policy["policy"]: policy["cost_usd"] for policy in entry["policies"]}
         assert set(costs) == {"static", "reactive", "forecast-led", "clairvoyant"}
         assert costs["clairvoyant"] <= min(costs.values()) + 1e-6
+    gains = results["forecast_led_against_reactive"]
+    assert [gain["delay_s"] for gain in gains] == [15, 60]
+    assert all(gain["low"] <= gain["change"] <= gain["high"] for gain in gains)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<svg" in page
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(

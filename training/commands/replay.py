@@ -1,23 +1,34 @@
-"""Play recorded orders against policies in a closed loop and price them."""
+"""Play orders, recorded or of a market with surges, against policies in a closed loop and price them."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from training.contesting import Contest
     from training.replaying import Replay
 
 TERMINAL_COLUMNS = 7  # of the page's table: up to the punctuality of the top tier
-EXAMPLE = """example:
+EXAMPLE = """examples:
   shaper replay --scenario training/configs/replay.toml --data history --model var/artefacts/demand-tcn --out var/replay
+  shaper replay --scenario training/configs/replay-systemic.toml --seeds 20 --track --out var/replay-systemic
 
-writes results.json and report.html; policies: static, reactive, forecast-led (needs --model), clairvoyant
+A scenario with a stretch of history plays recorded orders as a fluid (policies: static, reactive, forecast-led, which needs
+--model, clairvoyant). One with a market draws single orders from seeds and needs no data; its policies are ours and eight
+baselines. Both write results.json and report.html.
 """
 
 
 def main(argv: list[str]) -> int:
     """Run `shaper replay`; returns the exit status."""
     arguments = parser().parse_args(argv)
+    from training.contests import is_contest
+
+    return (contest if is_contest(arguments.scenario) else stretch)(arguments)
+
+
+def stretch(arguments: argparse.Namespace) -> int:
+    """Replay a stretch of history."""
     from dataclasses import replace
 
     from data.errors import UsageError
@@ -27,12 +38,10 @@ def main(argv: list[str]) -> int:
     from training.replaying import replay
     from training.scenario import read_scenario
 
+    require_known(arguments.policy, POLICIES)
     file = read_scenario(arguments.scenario)
-    unknown = sorted(set(arguments.policy or ()) - set(POLICIES))
-    if unknown:
-        raise UsageError(
-            "--policy", expected=f"names among {', '.join(POLICIES)}", found=", ".join(unknown), remedy="correct it"
-        )
+    if arguments.data is None:
+        raise UsageError("--data", expected="a folder of canonical tables", found="none", remedy="add --data DIR")
     chosen = arguments.policy or (
         file.policies if arguments.model else [name for name in file.policies if name != "forecast-led"]
     )
@@ -45,6 +54,69 @@ def main(argv: list[str]) -> int:
     write(played, arguments.out)
     show(played, arguments.out)
     return 0
+
+
+def contest(arguments: argparse.Namespace) -> int:
+    """Replay a market over seeds."""
+    from dataclasses import replace
+
+    from shaper.replay.contest import POLICIES
+    from training.contesting import hold, results
+    from training.contests import read_contest
+    from training.fitting import write_json
+    from training.pages.contest import page
+    from training.progress import bar
+    from training.report.page import write_page
+
+    require_known(arguments.policy, POLICIES)
+    file = read_contest(arguments.scenario)
+    seeds = file.seeds if arguments.seeds is None else replace(file.seeds, count=max(arguments.seeds, 1))
+    file = replace(file, seeds=seeds, policies=tuple(arguments.policy or file.policies))
+    with bar("replay") as progress:
+        held = hold(file, progress.share)
+    write_json(arguments.out / "results.json", results(held))
+    write_page(page(held), arguments.out / "report.html")
+    show_contest(held, arguments.out)
+    if arguments.track:
+        from training.tracking import Store
+        from training.tracks import track
+
+        store = Store(arguments.store)
+        track(held, store, arguments.out)
+        print(f"recorded in the experiment replay: {store.look}")
+    return 0
+
+
+def require_known(chosen: list[str] | None, policies: tuple[str, ...]) -> None:
+    """Raise UsageError when a policy does not exist for this kind of scenario."""
+    from data.errors import UsageError
+
+    unknown = sorted(set(chosen or ()) - set(policies))
+    if unknown:
+        raise UsageError(
+            "--policy", expected=f"names among {', '.join(policies)}", found=", ".join(unknown), remedy="correct it"
+        )
+
+
+def show_contest(held: "Contest", folder: Path) -> None:
+    """Print the policies' costs at each delay and where the report lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from training.pages.contest import cost_table, verdicts
+
+    console = Console()
+    for one in held.held:
+        content = cost_table(one)
+        table = Table(title=f"{held.file.name}: mean of {len(one.rounds)} seeds at a delay of {one.delay_s:g} s")
+        for place, name in enumerate(content.header):
+            table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place == 0)
+        for place, row in enumerate(content.rows):
+            table.add_row(*row, style="bold" if place in content.best else None)
+        console.print(table)
+    for line in verdicts(held):
+        console.print(line, highlight=False, markup=False)
+    console.print(f"written to {folder / 'results.json'} and {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
 def write(played: "Replay", folder: Path) -> None:
@@ -88,11 +160,16 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--scenario", type=Path, required=True, metavar="F", help="scenario file (TOML)")
     made.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder of canonical tables with request_counts"
+        "--data", type=Path, metavar="DIR", help="folder of canonical tables with request_counts (for a stretch)"
     )
     made.add_argument("--model", type=Path, metavar="ART", help="folder of an exported artefact that forecasts demand")
     made.add_argument(
         "--policy", action="append", metavar="P", help="policy to play; may be repeated (default: the scenario's)"
+    )
+    made.add_argument("--seeds", type=int, metavar="N", help="seeds to report, for a market (default: the scenario's)")
+    made.add_argument("--track", action="store_true", help="record a market's results in MLflow, experiment replay")
+    made.add_argument(
+        "--store", type=Path, default=Path("var/mlflow"), metavar="DIR", help="local MLflow store (default: var/mlflow)"
     )
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results.json and report.html")
     return made

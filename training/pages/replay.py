@@ -136,6 +136,7 @@ def course(outcome: Outcome, stretch: slice, slot_s: float) -> figures.Course:
         series.ready_per_s[stretch],
         series.queued[stretch],
         series.lost[stretch] / slot_s,
+        outcome.policy == LED,
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 INK, SOFT, GRID = "#1b2530", "#5b6875", "#e3e8ed"
 BLUE, ORANGE, GREEN, RED, VIOLET, GREY = "#2864b4", "#d9802e", "#2a8f6b", "#bf4a3a", "#7b5ea7", "#9aa7b4"
 POLICY_COLOURS = {"static": GREY, "reactive": ORANGE, "forecast-led": BLUE, "clairvoyant": GREEN}
-CAUSE_COLOURS = {"capacity": "#8fb3dc", "delay": "#e7b27a", "rejection": "#cf7567"}
+CAUSE_COLOURS = {"capacity": "#8fb3dc", "delay": "#e7b27a", "rejection": "#cf7567", "fees": "#9cc7ae"}
 STYLE = Path(__file__).with_name("house.mplstyle")
 Floats = NDArray[np.floating]
 
@@ -78,6 +78,7 @@ class Course:
     ready: Floats
     queued: Floats
     refused: Floats
+    foreseen: bool = False  # whether the policy reads the forecast that the drawing shows
 
 
 def surge(minutes: Floats, courses: Sequence[Course], band: tuple[Floats, Floats] | None) -> str:
@@ -86,7 +87,7 @@ def surge(minutes: Floats, courses: Sequence[Course], band: tuple[Floats, Floats
         grid = figure.subplots(3, len(courses), sharex=True, sharey="row", height_ratios=(2.2, 1, 1), squeeze=False)
         for column, course in enumerate(courses):
             top, middle, bottom = grid[:, column]
-            if band is not None and course.policy == "forecast-led":
+            if band is not None and course.foreseen:
                 top.fill_between(
                     minutes, *band, color=BLUE, alpha=0.18, linewidth=0, label="forecast at the lead, 5-95 %"
                 )
