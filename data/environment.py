@@ -1,4 +1,4 @@
-"""The one file that reads the environment.
+"""The one file that reads the environment, and sets what a library takes from it.
 
 Decided here: which variables the product knows. Everything else takes its settings as arguments.
 """
@@ -25,3 +25,8 @@ def tracking_server() -> "Server | None":
         os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("URI", "USERNAME", "PASSWORD", "TOKEN")
     )
     return Server(uri, (user, password) if user else None, token or None) if uri else None
+
+
+def unless_told_otherwise(name: str, value: str) -> None:
+    """Set a variable for this process and those that it starts, where nobody has set it."""
+    os.environ.setdefault(name, value)

@@ -4,13 +4,13 @@ Decided here: the study stays where the search was started; nodes need the packa
 MLflow server that MLFLOW_TRACKING_URI names, and nothing else of one another.
 """
 
-import os
 from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from data.environment import unless_told_otherwise
 from training.fitting import write_json
 from training.pruning import RAY
 from training.space import Space
@@ -37,7 +37,7 @@ class Remote:
 
 def search_on_cluster(search: Search, address: str, jobs: int, progress: Progress, track: bool = True) -> Found:
     """Search on a cluster, `jobs` trials at a time. Raises what a trial raises; what was found until then is kept."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless told not to
+    unless_told_otherwise("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless told not to
     ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
     where = storage(search.home)
     judge = Judge(where, search.name, search.seed)
