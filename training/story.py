@@ -23,7 +23,7 @@ DONE = "steps.json"
 MODELS = ("persistence", "linear", "tcn")
 LEARNED = ("linear", "tcn")
 REPLAY_DAYS, HELD_OUT = 2.0, 0.2
-STEPS = {"linear": 480, "tcn": 320}  # of the optimiser: enough for the losses to flatten, few enough for minutes
+STEPS = {"linear": 400, "tcn": 260}  # of the optimiser: enough for the losses to flatten, few enough for minutes
 EPOCH_STEPS, VALIDATE_EVERY = 40, 4  # a large history is validated on the way, a small one not after each few steps
 
 

@@ -6,6 +6,7 @@ static one its constant, the forecast-led one what it takes a shortage to last, 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from shaper.replay.course import Circumstances, price, simulate
 from shaper.replay.policies import ForecastLed, Policy, Reactive, ReactiveSettings, Static
@@ -41,12 +42,16 @@ def tune_static(venue: Venue, cost: Cost) -> Static:
 def tune_reactive(venue: Venue, cost: Cost) -> ReactiveSettings:
     """The cheapest settings by coordinate descent over the grids of this module, from two starts."""
 
+    @cache
+    def tried(settings: ReactiveSettings) -> float:
+        return cost(Reactive(venue, settings))
+
     def settled(start: ReactiveSettings) -> tuple[float, ReactiveSettings]:
-        best = (cost(Reactive(venue, start)), start)
+        best = (tried(start), start)
         for _ in range(ROUNDS):
             before = best
             for coordinate in range(len(_neighbours(start))):
-                best = _cheapest(best, _neighbours(best[1])[coordinate], lambda s: cost(Reactive(venue, s)))
+                best = _cheapest(best, _neighbours(best[1])[coordinate], tried)
             if best == before:
                 break
         return best
@@ -69,8 +74,12 @@ def tune_forecast_led(
         return venue
     cost = cost_on(given, trace)
 
+    @cache
+    def tried(option: Venue) -> float:
+        return cost(ForecastLed(option, settings, forecasts, given.lag_s))
+
     def cheapest(options: list[Venue]) -> Venue:
-        return min(options, key=lambda option: cost(ForecastLed(option, settings, forecasts, given.lag_s)))
+        return min(options, key=tried)
 
     venue = cheapest([replace(venue, shortage_s=venue.lead_s * factor) for factor in SHORTAGES])
     venue = cheapest([replace(venue, persistence=value) for value in PERSISTENCES])
