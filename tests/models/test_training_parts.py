@@ -83,7 +83,9 @@ def test_after_calibration_each_level_holds_as_often_as_it_says(width: float, se
     offsets = fit_offsets(quantiles, truth, known, LEVELS)
     moved = quantiles + offsets * (quantiles[..., -1:] - quantiles[..., :1])
     held = (truth[..., None] <= moved + 1e-5).mean(axis=0)
-    np.testing.assert_allclose(held, np.broadcast_to(LEVELS, held.shape), atol=1 / 400 + 1e-9)
+    np.testing.assert_allclose(
+        held, np.broadcast_to(LEVELS, held.shape), atol=2 / 400 + 1e-9
+    )  # the rank, and a truth within the slack
 
 
 def test_calibration_carries_over_to_outcomes_it_has_not_seen() -> None:
