@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 BENCHMARK_STAMP := $(VENV)/.installed-benchmark
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test test-integration benchmark lint champions clean help
+.PHONY: demo test test-integration parts benchmark lint champions clean help
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,10 @@ test: $(STAMP) ## the default tests
 
 test-integration: $(STAMP) ## the tests that start real parts
 	$(BIN)/python -m pytest -m integration
+
+parts: ## install the real parts of the integration tests (Debian packages; asks for root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 xargs -a tests/integration/apt.txt apt-get install -qq -y --no-install-recommends >/dev/null
 
 benchmark: $(BENCHMARK_STAMP) ## ratios against named alternatives, measured in one run
 	$(BIN)/python -m pytest -m benchmark -s
