@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     settings = read_settings(options.config)
     check(settings, str(options.config))
-    return int(options.run(settings, options))
+    return haproxy.run(settings.dataplane.haproxy, settings.venue, options)
 
 
 def planes_of(settings: Settings, now_s: Callable[[], float]) -> tuple[DataPlane, ...]:

@@ -12,7 +12,7 @@ from serving.dataplane import DataPlaneError
 from serving.haproxy.files import check, files, write
 from serving.haproxy.runtime import Session
 from serving.haproxy.settings import HAProxy
-from serving.settings import Settings
+from shaper.venue import Venue
 
 ACTIONS = {
     "render": "print the configuration and its maps, or write them to --out",
@@ -30,29 +30,27 @@ def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument("--config", type=Path, required=True, help="the sidecar's TOML file")
     parser.add_argument("--out", type=Path, help="write to this folder instead of dataplane.haproxy.folder")
     parser.add_argument("--master", help="socket of HAProxy's master process, to reload it (haproxy -W -S PATH)")
-    parser.set_defaults(run=run)
 
 
-def run(settings: Settings, options: argparse.Namespace) -> int:
+def run(section: HAProxy | None, venue: Venue, options: argparse.Namespace) -> int:
     """Do one action; returns 0. Raises DataError or UsageError."""
-    own = of(settings, options.out)
+    own = of(section, options.out)
     if options.action == "check":
-        print(check(own, settings.venue) or "the configuration is valid")
+        print(check(own, venue) or "the configuration is valid")
     elif options.action == "apply":
-        check(own, settings.venue)
-        print(f"written to {write(own, settings.venue)}")
+        check(own, venue)
+        print(f"written to {write(own, venue)}")
         print(asyncio.run(reloaded(options.master)) if options.master else "reload HAProxy to use it")
     elif options.out:
-        print(f"written to {write(own, settings.venue)}")
+        print(f"written to {write(own, venue)}")
     else:
-        for name, text in files(own, settings.venue).items():
+        for name, text in files(own, venue).items():
             print(f"# ---- {name}\n{text}")
     return 0
 
 
-def of(settings: Settings, folder: Path | None) -> HAProxy:
+def of(own: HAProxy | None, folder: Path | None) -> HAProxy:
     """The section, with its folder or another. Raises UsageError when there is none."""
-    own = settings.dataplane.haproxy
     if own is None:
         raise UsageError(
             "dataplane.haproxy",

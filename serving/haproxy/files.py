@@ -41,9 +41,7 @@ def write(own: HAProxy, venue: Venue) -> Path:
 
 def check(own: HAProxy, venue: Venue) -> str:
     """What `haproxy -c` says of the configuration. Raises DataError when it refuses it, or when there is no HAProxy."""
-    program = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") or shutil.which(
-        "haproxy"
-    )
+    program = shutil.which("haproxy", path=PLACES) or shutil.which("haproxy")
     if program is None:
         raise DataError(
             "haproxy", expected="the program haproxy", found="none", remedy="install it: apt-get install haproxy"
