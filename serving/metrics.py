@@ -50,6 +50,8 @@ class Metrics:
     requests: Counter
     request_seconds: Histogram
     ready: Gauge
+    plane_up: Gauge
+    plane_failures: Counter
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -91,6 +93,8 @@ class Metrics:
             requests=counter("http_requests_total", "Requests by path and status", "path", "status"),
             request_seconds=histogram("http_request_duration_seconds", "Time to answer", ANSWER_BUCKETS),
             ready=gauge("ready", "1 while /readyz answers 200"),
+            plane_up=gauge("data_plane_up", "1 while a data plane takes plans and its reports are believed", "plane"),
+            plane_failures=counter("data_plane_failures_total", "Calls that failed or came too late", "plane", "call"),
         )
         for outcome in OUTCOMES:
             made.forecasts.labels(outcome)
