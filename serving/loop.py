@@ -99,6 +99,7 @@ class Sidecar:
 
     async def advance(self, step: Step) -> None:
         """Work one step on what the data planes report, show what came of it, and have it enforced."""
+        self.note_clock(step)
         await self.ask_planes(step.at.timestamp())
         try:
             update = await self.work(lambda: self.pipeline.step(step.at, step.frames))
@@ -110,6 +111,14 @@ class Sidecar:
         self.board.post(update)
         if update.plan is not None:
             await self.tell_planes(update.plan)
+
+    def note_clock(self, step: Step) -> None:
+        """Say that the clock has jumped; a calm step later it is no news any more."""
+        if step.jump_s:
+            self.pipeline.metrics.clock_jumps.inc()
+            self.board.note("clock", f"it jumped by {step.jump_s:+.0f} s, to {step.at.isoformat()}; plans follow it")
+        else:
+            self.board.note("clock", None)
 
     async def ask_planes(self, at_s: float) -> None:
         """Believe what the data planes report now; a report of what cannot be is said and passed over."""
