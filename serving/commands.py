@@ -18,6 +18,7 @@ from data.published import fetch, is_reference
 from serving.settings import Settings, check, read_settings
 
 if TYPE_CHECKING:
+    from serving.audit.trail import Trail
     from serving.feeds import Feed
     from serving.inference import Forecaster
     from serving.loop import Sidecar
@@ -52,6 +53,7 @@ def main(argv: list[str]) -> int:
     if options.check:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
+    sidecar.trail = make_trail(settings)
     serve(sidecar, settings.server.host, settings.server.port)
     return 0
 
@@ -87,6 +89,17 @@ def assemble(settings: Settings) -> "Sidecar":
     pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model, settings.trust)
     feed = make_feed(settings, pipeline)
     return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
+
+
+def make_trail(settings: Settings) -> "Trail | None":
+    """The audit trail of the settings, opened. Raises DataError when it cannot be continued."""
+    from serving.audit.files import Files, Limits
+    from serving.audit.trail import Trail
+
+    audit = settings.audit
+    if audit.folder is None:
+        return None
+    return Trail(Files.open(Path(audit.folder), Limits(audit.file_mb * 2**20, audit.files)))
 
 
 def fetched(artefact: str | None) -> str | None:

@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TypeVar
 
 import polars as pl
 
 from data.errors import DataError
+from serving.audit.trail import Trail
 from serving.dataplane import DataPlane, DataPlaneError
 from serving.errors import RefusedError
 from serving.feeds import Feed, Step
@@ -25,10 +27,11 @@ from serving.gateway import Report
 from serving.observations import newest_known, read_observations
 from serving.pipeline import Pipeline
 from serving.planes import Link, ask
-from serving.state import Board
+from serving.state import Board, Update
 from shaper.plan import Plan
 
 LOG = logging.getLogger(__name__)
+DISTRIBUTION = "derivatives-traffic-shaper"
 T = TypeVar("T")
 
 
@@ -36,6 +39,7 @@ T = TypeVar("T")
 class Sidecar:
     """A feed, a pipeline, the board that the API reads, the data planes that enforce plans, and the thread that works.
 
+    Without a `trail` nothing is recorded.
     `stopped_by` is why it could not start; the process ends with it.
     """
 
@@ -43,6 +47,7 @@ class Sidecar:
     pipeline: Pipeline
     board: Board
     planes: tuple[DataPlane, ...] = ()
+    trail: Trail | None = None
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="shaper"))
     has_failed: bool = False
     stopped_by: DataPlaneError | None = None
@@ -64,6 +69,7 @@ class Sidecar:
         task: asyncio.Task[None] | None = None
         try:
             await self.open_planes()
+            self.begin_trail()
             task = asyncio.create_task(self.run())
             yield
         finally:
@@ -73,6 +79,18 @@ class Sidecar:
                     await task
             await asyncio.gather(*(link.close() for link in self.links))
             await asyncio.to_thread(self.thread.shutdown, cancel_futures=True)
+            if self.trail is not None:
+                await asyncio.to_thread(self.trail.close)
+
+    def begin_trail(self) -> None:
+        """Record what runs from now on."""
+        if self.trail is None:
+            return
+        contract, torn = self.pipeline.forecaster.contract, self.trail.files.cut_bytes
+        if torn:
+            self.board.say("audit", f"{torn} bytes of a torn last record were cut off")
+        started = {"version": version(DISTRIBUTION), "model": contract.name, "contract": contract.digest}
+        self.trail.start(self.board.now_s(), self.pipeline.venue, started)
 
     async def open_planes(self) -> None:
         """Open all data planes at once. Raises DataPlaneError."""
@@ -110,7 +128,20 @@ class Sidecar:
             return
         self.board.post(update)
         if update.plan is not None:
+            self.record(update)
             await self.tell_planes(update.plan)
+
+    def record(self, update: Update) -> None:
+        """Have a plan recorded with what it was made of, and say when that fails."""
+        if self.trail is None or update.plan is None or update.inputs is None:
+            return
+        self.trail.plan(update.inputs, update.plan)
+        self.board.note("audit", self.trail.fault)
+
+    def refused(self, kind: str, error: DataError) -> None:
+        """Count something that was refused."""
+        if self.trail is not None:
+            self.trail.refusal(kind, str(error))
 
     def note_clock(self, step: Step) -> None:
         """Say that the clock has jumped; a calm step later it is no news any more."""
@@ -153,8 +184,9 @@ class Sidecar:
             )
         try:
             frames = await self.work(lambda: self.take(body))
-        except DataError:
+        except DataError as error:
             self.pipeline.metrics.refused.inc()
+            self.refused("observations", error)
             raise
         self.feed.heard(newest_known(frames))
         return {name: frame.height for name, frame in frames.items()}
@@ -168,7 +200,11 @@ class Sidecar:
     async def report(self, report: Report) -> None:
         """Take what the gateway says of itself. Raises RefusedError."""
         at_s = self.feed.now().timestamp()
-        await self.work(lambda: self.pipeline.gateway.take(report, at_s))
+        try:
+            await self.work(lambda: self.pipeline.gateway.take(report, at_s))
+        except DataError as error:
+            self.refused("report", error)
+            raise
 
     async def work(self, job: Callable[[], T]) -> T:
         """Do a job on the worker thread."""

@@ -67,6 +67,15 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """Where every plan is recorded (None: nowhere), in how many files of what size at the most."""
+
+    folder: str | None = None
+    file_mb: int = 16
+    files: int = 64
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole file; `venue` and `trust` are the shaper's own values."""
 
@@ -75,6 +84,7 @@ class Settings:
     server: Server = Server()
     model: Model = Model()
     feed: Feed = Feed()
+    audit: Audit = Audit()
 
 
 def read_settings(path: Path) -> Settings:
@@ -86,7 +96,8 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     """The same settings with paths made absolute from a folder."""
     model = replace(settings.model, artefact=under(folder, settings.model.artefact))
     feed = replace(settings.feed, folder=under(folder, settings.feed.folder))
-    return replace(settings, model=model, feed=feed)
+    audit = replace(settings.audit, folder=under(folder, settings.audit.folder))
+    return replace(settings, model=model, feed=feed, audit=audit)
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -96,7 +107,10 @@ def under(folder: Path, name: str | None) -> str | None:
 
 def check(settings: Settings, where: str) -> None:
     """Raise UsageError at the first setting that is out of range or contradicts another."""
-    rules = (*server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed))
+    rules = (
+        *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
+        *audit_rules(settings.audit),
+    )  # fmt: skip
     for holds, expected, found, remedy in rules:
         if not holds:
             raise UsageError(where, expected=expected, found=found, remedy=remedy)
@@ -154,6 +168,12 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
         f"{feed.start} and {feed.until}",
         "correct one of them",
     )
+
+
+def audit_rules(audit: Audit) -> Iterator[Rule]:
+    """Rules of `[audit]`."""
+    yield 1 <= audit.file_mb <= 1024, "audit.file_mb from 1 to 1024 MB", str(audit.file_mb), "16 suits most"
+    yield audit.files >= 2, "audit.files of at least 2", str(audit.files), "64 suits most"
 
 
 def is_loopback(host: str) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 
 from serving.events import Event, Events
+from shaper.decision import Inputs
 from shaper.forecast import Forecast
 from shaper.plan import Plan
 
@@ -20,13 +21,17 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Update:
-    """What a step came to: the forecast to use, the new plan, and what is wrong with either (None: none, nothing)."""
+    """What a step came to: the forecast to use, the new plan, and what is wrong with either (None: none, nothing).
+
+    `inputs` is what the plan was made of.
+    """
 
     at: datetime
     forecast: Forecast | None
     plan: Plan | None
     forecast_note: str | None
     plan_note: str | None
+    inputs: Inputs | None = None
 
 
 class Readiness(msgspec.Struct, frozen=True):
