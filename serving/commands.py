@@ -18,6 +18,7 @@ from data.published import fetch, is_reference
 from serving.settings import Settings, check, read_settings
 
 if TYPE_CHECKING:
+    from serving.audit.trail import Trail
     from serving.feeds import Feed
     from serving.inference import Forecaster
     from serving.loop import Sidecar
@@ -52,6 +53,7 @@ def main(argv: list[str]) -> int:
     if options.check:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
+    sidecar.trail = make_trail(settings)
     serve(sidecar, settings.server.host, settings.server.port)
     return 0
 
@@ -72,6 +74,7 @@ def overridden(settings: Settings, options: argparse.Namespace) -> Settings:
 
 def assemble(settings: Settings) -> "Sidecar":
     """All parts, made of settings. Raises DataError or UsageError for a model or history that cannot be used."""
+    from serving.dataplanes import planes_of
     from serving.demand import RecentOrders
     from serving.inference import Forecaster, artefact_folder
     from serving.loop import Sidecar
@@ -84,9 +87,24 @@ def assemble(settings: Settings) -> "Sidecar":
     metrics = Metrics.create()
     metrics.build.labels(version(DISTRIBUTION), forecaster.contract.name, forecaster.contract.digest[:12]).set(1)
     orders = RecentOrders(settings.feed.demand_window_s)
-    pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model.max_blind_ticks)
+    pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model, settings.trust)
     feed = make_feed(settings, pipeline)
-    return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
+
+    def now_s() -> float:
+        return feed.now().timestamp()
+
+    return Sidecar(feed, pipeline, Board(now_s), planes_of(settings, now_s))
+
+
+def make_trail(settings: Settings) -> "Trail | None":
+    """The audit trail of the settings, opened. Raises DataError when it cannot be continued."""
+    from serving.audit.files import Files, Limits
+    from serving.audit.trail import Trail
+
+    audit = settings.audit
+    if audit.folder is None:
+        return None
+    return Trail(Files.open(Path(audit.folder), Limits(audit.file_mb * 2**20, audit.files)))
 
 
 def fetched(artefact: str | None) -> str | None:

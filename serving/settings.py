@@ -19,6 +19,7 @@ from data.published import is_reference
 from data.strict import convert, read_toml
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
+from shaper.trust import TrustRules
 from shaper.venue import Venue
 
 LOOPBACK_NAME = "localhost"
@@ -38,12 +39,14 @@ class Server:
 class Model:
     """Which artefact forecasts: a folder, `models:/NAME@ALIAS` of an MLflow server, or the bundled champion of a task.
 
-    `max_blind_ticks`: how many of the newest ticks a target may be unknown before no forecast is made of it.
+    `max_blind_ticks`: how many of the newest ticks a target may be unknown before no forecast is made of it; `deadline_s`: how
+    long a plan waits for the model's answer.
     """
 
     task: str = "demand"
     artefact: str | None = None
     max_blind_ticks: int = 3
+    deadline_s: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,25 @@ class DataPlanes:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """Where every plan is recorded (None: nowhere), in how many files of what size at the most."""
+
+    folder: str | None = None
+    file_mb: int = 16
+    files: int = 64
+
+
+@dataclass(frozen=True)
 class Settings:
-    """The whole file; `venue` is the shaper's own value."""
+    """The whole file; `venue` and `trust` are the shaper's own values."""
 
     venue: Venue
+    trust: TrustRules = TrustRules()  # noqa: RUF009  (frozen)
     server: Server = Server()
     model: Model = Model()
     feed: Feed = Feed()
     dataplane: DataPlanes = DataPlanes()
+    audit: Audit = Audit()
 
 
 def read_settings(path: Path) -> Settings:
@@ -96,7 +110,9 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     """The same settings with paths made absolute from a folder."""
     model = replace(settings.model, artefact=under(folder, settings.model.artefact))
     feed = replace(settings.feed, folder=under(folder, settings.feed.folder))
-    return replace(settings, model=model, feed=feed, dataplane=settings.dataplane.resolved(folder))
+    audit = replace(settings.audit, folder=under(folder, settings.audit.folder))
+    dataplane = settings.dataplane.resolved(folder)
+    return replace(settings, model=model, feed=feed, audit=audit, dataplane=dataplane)
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -107,11 +123,9 @@ def under(folder: Path, name: str | None) -> str | None:
 def check(settings: Settings, where: str) -> None:
     """Raise UsageError at the first setting that is out of range or contradicts another."""
     rules = (
-        *server_rules(settings.server),
-        *model_rules(settings.model),
-        *feed_rules(settings.feed),
-        *plane_rules(settings),
-    )
+        *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
+        *audit_rules(settings.audit), *plane_rules(settings),
+    )  # fmt: skip
     for holds, expected, found, remedy in rules:
         if not holds:
             raise UsageError(where, expected=expected, found=found, remedy=remedy)
@@ -131,6 +145,7 @@ def server_rules(server: Server) -> Iterator[Rule]:
 def model_rules(model: Model) -> Iterator[Rule]:
     """Rules of `[model]`."""
     yield model.max_blind_ticks >= 1, "model.max_blind_ticks of at least 1", str(model.max_blind_ticks), "raise it"
+    yield 0 < model.deadline_s <= 60, "model.deadline_s above 0, up to 60 s", str(model.deadline_s), "0.5 suits most"
 
 
 def feed_rules(feed: Feed) -> Iterator[Rule]:
@@ -174,6 +189,12 @@ def plane_rules(settings: Settings) -> Iterator[Rule]:
     """Rules of `[dataplane]`."""
     if settings.dataplane.haproxy is not None:
         yield from haproxy_rules(settings.dataplane.haproxy, settings.venue)
+
+
+def audit_rules(audit: Audit) -> Iterator[Rule]:
+    """Rules of `[audit]`."""
+    yield 1 <= audit.file_mb <= 1024, "audit.file_mb from 1 to 1024 MB", str(audit.file_mb), "16 suits most"
+    yield audit.files >= 2, "audit.files of at least 2", str(audit.files), "64 suits most"
 
 
 def is_loopback(host: str) -> bool:
