@@ -6,6 +6,7 @@ Decided here: which data planes there are; each has a package of its own.
 import argparse
 from collections.abc import Callable
 
+from serving.chain.plane import ChainWatch
 from serving.dataplane import DataPlane
 from serving.haproxy import commands as haproxy
 from serving.haproxy.agent import Agent
@@ -39,4 +40,6 @@ def planes_of(settings: Settings, now_s: Callable[[], float]) -> tuple[DataPlane
         found.append(HAProxyPlane(own, settings.venue))
         if own.agent_port is not None:
             found.append(Agent(own.agent_port, now_s))
+    if settings.chain is not None:
+        found.append(ChainWatch(settings.chain))
     return tuple(found)

@@ -17,6 +17,8 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from serving.chain.settings import Chain
+from serving.chain.settings import rules as chain_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
 from shaper.trust import TrustRules
@@ -98,6 +100,7 @@ class Settings:
     model: Model = Model()
     feed: Feed = Feed()
     dataplane: DataPlanes = DataPlanes()
+    chain: Chain | None = None
     audit: Audit = Audit()
 
 
@@ -186,9 +189,11 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
 
 
 def plane_rules(settings: Settings) -> Iterator[Rule]:
-    """Rules of `[dataplane]`."""
+    """Rules of `[dataplane]` and `[chain]`."""
     if settings.dataplane.haproxy is not None:
         yield from haproxy_rules(settings.dataplane.haproxy, settings.venue)
+    if settings.chain is not None:
+        yield from chain_rules(settings.chain, settings.venue)
 
 
 def audit_rules(audit: Audit) -> Iterator[Rule]:

@@ -79,6 +79,7 @@ def frontend(own: HAProxy, venue: Venue) -> list[str]:
     """What happens to an order when it comes."""
     last = max(venue.tiers, key=lambda tier: tier.priority)
     classes, quotas, deep = (Path(own.folder) / f"{name}.map" for name in MAPS)
+    refuses = own.beyond_quota == "refuse"
     places = max(int(own.account_share * own.max_waiting), 1)
     return [
         f"frontend {FRONTEND}",
@@ -99,6 +100,11 @@ def frontend(own: HAProxy, venue: Venue) -> list[str]:
         "  http-request track-sc0 var(txn.tier) table tiers if known",
         f"  http-request track-sc1 req.hdr({own.account_header}) table accounts if {{ req.hdr({own.account_header}) -m found }}",
         f"  http-request return {refusal('this account has too many orders waiting')} if waiting greedy",
+        *(
+            [f"  http-request return {refusal('the quota of this tier is used up')} if beyond !urgent"]
+            if refuses
+            else []
+        ),
         f"  http-request return {refusal('too many orders are waiting')} if deep beyond !urgent or full !urgent",
         "  http-request track-sc2 var(txn.tier) table within if known !beyond",
         "  http-request set-priority-class var(txn.class)",

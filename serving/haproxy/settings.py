@@ -35,7 +35,8 @@ class HAProxy:
     `tier_from`: the tier is what the trusted service in front writes into `tier_header`, or what `keys` (a file of lines
     `API-key tier`) says of the client's `key_header`. `max_waiting` orders may queue in all, a tier's share of that by its
     priority; beyond `lifo_after` the newest of a class is served first. An account holds at most `account_share` of the places
-    while there is a queue. Times are seconds.
+    while there is a queue. What comes beyond a tier's quota waits for a free slot, or is refused at once, where nodes take
+    more orders than they settle (a chain's mempool). Times are seconds.
     """
 
     socket: str
@@ -50,6 +51,7 @@ class HAProxy:
     max_waiting: int = 2000
     lifo_after: int = 64
     account_share: float = 0.25
+    beyond_quota: Literal["wait", "refuse"] = "wait"
     queue_timeout_s: float = 2.0
     server_timeout_s: float = 10.0
     connect_timeout_s: float = 0.5
