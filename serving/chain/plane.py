@@ -4,6 +4,7 @@ Decided here: what a place cost is the tip of the 10th percentile of a block's g
 quantiles are those of the recent blocks. (Ethereum execution APIs, `eth_feeHistory`; EIP-1559.)
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,16 +39,24 @@ class ChainWatch:
         """A chain takes no orders from us."""
 
     async def report(self) -> Report | None:
-        """The state of the chain. Raises DataPlaneError when the node does not tell it."""
+        """The state of the dearest chain. Raises DataPlaneError when no node tells one."""
+        told = await asyncio.gather(*(self.state(address) for address in self.own.rpc), return_exceptions=True)
+        states = [state for state in told if isinstance(state, ChainState)]
+        if not states:
+            raise next(error for error in told if isinstance(error, BaseException))
+        return Report(chain=max(states, key=lambda state: state.next_base_fee_wei))
+
+    async def state(self, address: str) -> ChainState:
+        """The state that one node tells. Raises DataPlaneError."""
         call = {
             "jsonrpc": "2.0", "id": 1, "method": "eth_feeHistory", "params": [hex(self.own.blocks), "latest", [PERCENTILE]],
         }  # fmt: skip
         try:
-            answer = (await self.client.post(self.own.rpc, json=call)).raise_for_status().json()
-            return Report(chain=state_of(answer["result"]))
+            answer = (await self.client.post(address, json=call)).raise_for_status().json()
+            return state_of(answer["result"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError, IndexError) as error:
             raise DataPlaneError(
-                f"chain: expected eth_feeHistory of {httpx.URL(self.own.rpc).host}; found {type(error).__name__}: {error}; "
+                f"chain: expected eth_feeHistory of {httpx.URL(address).host}; found {type(error).__name__}: {error}; "
                 "is it an EIP-1559 node?"
             ) from error
 

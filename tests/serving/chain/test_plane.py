@@ -21,7 +21,7 @@ def anyio_backend() -> str:
 
 def watch(answer: httpx.Response) -> ChainWatch:
     transport = httpx.MockTransport(lambda _: answer)
-    return ChainWatch(Chain("http://127.0.0.1:8545"), client=httpx.AsyncClient(transport=transport))
+    return ChainWatch(Chain(("http://127.0.0.1:8545",)), client=httpx.AsyncClient(transport=transport))
 
 
 def test_a_block_with_room_left_costs_no_tip() -> None:
@@ -55,3 +55,19 @@ async def test_an_answer_that_is_no_fee_history_is_said(answer: httpx.Response) 
     with pytest.raises(DataPlaneError, match="eth_feeHistory"):
         await plane.report()
     await plane.close()
+
+
+async def test_of_several_chains_the_dearest_is_told_and_one_that_is_away_is_passed_over() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.port == 3:
+            return httpx.Response(502)
+        fees = ["0x1", "0x2", hex(1000 * request.url.port)]
+        return httpx.Response(200, json={"result": {**HISTORY, "baseFeePerGas": fees}})
+
+    chain = Chain(tuple(f"http://127.0.0.1:{port}" for port in (1, 2, 3)))
+    plane = ChainWatch(chain, client=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+    report = await plane.report()
+    await plane.close()
+    assert report is not None
+    assert report.chain is not None
+    assert report.chain.next_base_fee_wei == 2000
