@@ -96,8 +96,9 @@ def test_more_time_and_less_certainty_wanted_bid_less() -> None:
 
 
 def test_patient_orders_wait_for_a_cheaper_block_unless_nodes_refuse_what_the_next_could_not_include() -> None:
-    assert bid_for(RULES, STATE, 0.5, 25).max_fee_wei < STATE.next_base_fee_wei
-    strict = bid_for(replace(RULES, least_of_next=1.25), STATE, 0.5, 25)
+    quiet = replace(STATE, utilisation=(0.1,) * len(LEVELS))
+    assert bid_for(RULES, quiet, 0.5, 25).max_fee_wei < quiet.next_base_fee_wei
+    strict = bid_for(replace(RULES, least_of_next=1.25), quiet, 0.5, 25)
     assert strict.max_fee_wei == 25 * GWEI
     with pytest.raises(FeeError, match="least_of_next"):
         replace(RULES, least_of_next=-0.1)
