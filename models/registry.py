@@ -11,6 +11,7 @@ from models.mixer import MixerConfig, mixer
 from models.mlp import Mlp, MlpConfig
 from models.patch import PatchConfig, patch
 from models.persistence import Persistence, PersistenceConfig
+from models.regression import Regression, RegressionConfig
 from models.shape import Forecaster, Shape, Statistics
 from models.tcn import TcnConfig, tcn
 
@@ -26,6 +27,7 @@ class Architecture:
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "persistence": Architecture(PersistenceConfig, Persistence, learns=False),
+    "regression": Architecture(RegressionConfig, Regression),
     "linear": Architecture(LinearConfig, Linear),
     "dlinear": Architecture(DLinearConfig, dlinear),
     "tcn": Architecture(TcnConfig, tcn),

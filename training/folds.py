@@ -20,7 +20,12 @@ from training.fitting import Fit, write_json
 from training.tracking import Run
 
 FOLD, TEST, PERSISTENCE = "fold.json", "test.npz", "persistence"
-NETWORK, TREES = ("--model.", "--trainer.", "--early_stopping."), ("--boosting.",)
+SECTIONS: dict[single.Kind, tuple[str, ...]] = {
+    "network": ("--model.", "--trainer.", "--early_stopping."),
+    "trees": ("--boosting.",),
+    "regression": ("--regression.",),
+    "combination": ("--combination.",),
+}
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,8 @@ def one_fold(config: Path, place: Place, rolling: Rolling, parent: Run | None) -
 
 def overrides_of(config: Path, place: Place, rolling: Rolling) -> tuple[str, ...]:
     """What a fold is told beyond its configuration; sections that its kind of model does not have are left out."""
-    foreign = {"network": TREES, "trees": NETWORK, "combination": (*NETWORK, *TREES)}[single.kind(config)]
+    own = single.kind(config)
+    foreign = tuple(word for kind, words in SECTIONS.items() if kind != own for word in words)
     return (
         f"--data.history={rolling.history}",
         f"--data.split.until={rolling.starts(place.fold).isoformat()}",

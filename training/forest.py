@@ -2,7 +2,7 @@
 
 Decided here: thresholds are rounded DOWN to float32, which is exact for float32 inputs: x <= t holds for a float32 x if and
 only if x is at most the largest float32 that is not above t. (Converters that round to nearest send values between to the
-other branch.)
+other branch.) An ensemble for one horizon becomes trees that ask for the horizon first, so that one node holds all of them.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from data.contract import Contract
 from training.artefact import INPUT, OUTPUTS
-from training.ensembles import Boosted
+from training.ensembles import Boosted, Stepped
+from training.leafwise import Grown
 from training.stage import with_calibration
 
 OPSETS = {"": 20, "ai.onnx.ml": 3}
@@ -151,7 +152,8 @@ def forest_node(boosted: Boosted) -> Any:
     from onnx import helper
 
     members = [*chain.from_iterable(boosted.quantile), *boosted.spike]
-    trees = [(place, nodes) for place, member in enumerate(members) for nodes in trees_of(member)]
+    last = boosted.reading.relative.shape[1]
+    trees = [(place, nodes) for place, member in enumerate(members) for nodes in trees_of(member, last)]
     counts = [len(nodes) for _, nodes in trees]
     nodes = np.concatenate([part[list(LEAF.dtype.names or ())] for _, part in trees])
     tree = np.repeat(np.arange(len(trees)), counts)
@@ -181,17 +183,49 @@ def forest_node(boosted: Boosted) -> Any:
     )
 
 
-def trees_of(model: Any) -> list[Any]:
-    """The node tables of an ensemble's trees; a constant is one leaf of zero."""
-    return [LEAF] if isinstance(model, float) else [stage[0].nodes for stage in model._predictors]
+def trees_of(model: Any, last: int) -> list[Any]:
+    """The node tables of an ensemble's trees; a constant is one leaf of zero. Input `last` is the horizon."""
+    if isinstance(model, float):
+        return [LEAF]
+    if isinstance(model, Grown):
+        return [np.array(table, LEAF.dtype) for table in model.tables()]
+    if isinstance(model, Stepped):
+        steps = zip(model.horizons, model.members, strict=True)
+        return [
+            at_horizon(nodes, float(horizon), last)
+            for horizon, member in steps
+            for nodes in (*trees_of(member, last), constant(baseline(member)))
+        ]
+    return [stage[0].nodes for stage in model._predictors]
 
 
 def baseline(model: Any) -> float:
     """What an ensemble starts from before its first tree."""
+    if isinstance(model, Grown | Stepped):
+        return 0.0
     return model if isinstance(model, float) else float(model._baseline_prediction.item())
+
+
+def constant(value: float) -> Any:
+    """A tree of one leaf."""
+    leaf = LEAF.copy()
+    leaf["value"] = value
+    return leaf
+
+
+def at_horizon(nodes: Any, horizon: float, last: int) -> Any:
+    """A tree that counts at one horizon and is zero at all others."""
+    inner = nodes[list(LEAF.dtype.names or ())].astype(LEAF.dtype)
+    inner["left"] += 4
+    inner["right"] += 4
+    gate = np.concatenate([LEAF] * 4)
+    gate[0] = (0, last, horizon - 0.5, 0, 1, 2, 0)
+    gate[2] = (0, last, horizon + 0.5, 0, 4, 3, 0)
+    return np.concatenate([gate, inner])
 
 
 def rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """The largest float32 not above each threshold."""
-    nearest = thresholds.astype(np.float32)
+    with np.errstate(over="ignore"):  # LightGBM tells the unknown from all that is known at 1e300
+        nearest = thresholds.astype(np.float32)
     return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
