@@ -9,6 +9,7 @@ from models.gru import GruConfig, gru
 from models.linear import Linear, LinearConfig
 from models.mixer import MixerConfig, mixer
 from models.mlp import Mlp, MlpConfig
+from models.nhits import Nhits, NhitsConfig
 from models.patch import PatchConfig, patch
 from models.persistence import Persistence, PersistenceConfig
 from models.regression import Regression, RegressionConfig
@@ -34,6 +35,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "gru": Architecture(GruConfig, gru),
     "patch": Architecture(PatchConfig, patch),
     "mixer": Architecture(MixerConfig, mixer),
+    "nhits": Architecture(NhitsConfig, Nhits),
     "mlp": Architecture(MlpConfig, Mlp),
 }
 

@@ -102,12 +102,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Fold:
-    """A fitted fold: the folder of its run, the digest of what it was made from, and what was said and scored there."""
+    """A fitted fold: the folder of its run, the digest of what it was made from, and what was said and scored there.
+
+    `units` are those of the targets.
+    """
 
     home: Path
     key: str
     levels: tuple[float, ...]
     tick_s: int
+    units: dict[str, str]
     metrics: dict[str, float]
     seen: dict[str, Hindsight]
 
@@ -139,14 +143,16 @@ def one_fold(config: Path, place: Place, rolling: Rolling, parent: Run | None) -
     home, overrides = place.home(rolling), overrides_of(config, place, rolling)
     key = hashlib.sha256(json.dumps([config.read_text("utf-8"), overrides, place.digest]).encode()).hexdigest()
     record = read_fold(home / FOLD)
-    if record.get("key") != key or not (home / TEST).is_file():
+    if record.get("key") != key or "units" not in record or not (home / TEST).is_file():
         fit = recipes.fit(config, (*overrides, *nesting(rolling, parent, config)))
         require_test(fit, rolling, place)
-        told = {"levels": list(fit.contract.levels), "tick_s": fit.contract.panel.tick_s}
+        units = {target.name: target.unit for target in fit.contract.targets}
+        told = {"levels": list(fit.contract.levels), "tick_s": fit.contract.panel.tick_s, "units": units}
         record = {"key": key, **told, "metrics": fit.metrics}
         write_json(home / FOLD, record)
     seen = evaluation.restore(home / TEST)
-    return Fold(home, key, tuple(record["levels"]), int(record["tick_s"]), dict(record["metrics"]), seen)
+    levels, units = tuple(record["levels"]), dict(record["units"])
+    return Fold(home, key, levels, int(record["tick_s"]), units, dict(record["metrics"]), seen)
 
 
 def overrides_of(config: Path, place: Place, rolling: Rolling) -> tuple[str, ...]:

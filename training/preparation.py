@@ -37,7 +37,8 @@ SOURCES = {
 class Prepared:
     """What fitting needs. `windows` (n, context, feature) is a view: window i ends with row i and belongs to `labels` row i.
 
-    `reference` (horizon, target, level) are the residual quantiles of persistence over all rows known before `until`.
+    `reference` (horizon, target, level) are the residual quantiles of persistence over all rows known before `until`; a test
+    forecast is issued every `test_stride` ticks.
     """
 
     contract: Contract
@@ -48,6 +49,7 @@ class Prepared:
     shape: Shape
     statistics: Statistics
     reference: NDArray[np.float64]
+    test_stride: int = 1
 
     def trainable(self, part: range, stride: int = 1) -> NDArray[np.int64]:
         """Rows of a part, every `stride`-th, where any outcome is known."""
@@ -80,6 +82,7 @@ def prepare(folder: Path, panel: PanelSettings, division: SplitSettings, seed: i
         shape=shape_of(contract),
         statistics=statistics(rows, labels, contract, parts.fit),
         reference=residuals(labels.ahead, labels.value, contract.levels, range(parts.calibration.stop)),
+        test_stride=division.test_stride,
     )
 
 

@@ -76,7 +76,7 @@ class SplitSettings:
 
     `since` and `until` are ISO 8601 (UTC unless they say otherwise; absent: the ends of the history). Validation stops the
     training early, calibration widens or narrows the quantiles. `embargo` is in ticks (absent: the longest horizon).
-    `test_days` limits the test period, which begins at `until`.
+    `test_days` limits the test period, which begins at `until`; in it a forecast is issued every `test_stride` ticks.
     """
 
     since: str | None = None
@@ -85,6 +85,7 @@ class SplitSettings:
     calibration_days: float = 28.0
     embargo: int | None = None
     test_days: float | None = None
+    test_stride: int = 1
 
     def __post_init__(self) -> None:
         """Refuse contradictions."""
@@ -97,6 +98,7 @@ class SplitSettings:
                 (self.calibration_days > 0, "positive calibration_days", str(self.calibration_days)),
                 (self.embargo is None or self.embargo >= 0, "an embargo of 0 ticks or more", str(self.embargo)),
                 (self.test_days is None or self.test_days > 0, "positive test_days", str(self.test_days)),
+                (self.test_stride > 0, "a positive test_stride", str(self.test_stride)),
             ],
         )
 
