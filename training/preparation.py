@@ -29,6 +29,7 @@ SOURCES = {
     "volatility": {"bars"},
     "congestion": {"blocks"},
     "demand": {"arrivals", "request_counts"},
+    "yesterday": {"arrivals", "request_counts"},
     "calendar": set(),
 }
 
@@ -110,7 +111,11 @@ def draft(history: History, panel: PanelSettings, division: SplitSettings, seed:
 
 def columns(panel: PanelSettings, market: Panel) -> tuple[tuple[Feature, ...], tuple[Target, ...]]:
     """Features of the families and the targets on them; UsageError for an unknown one or a family that a target needs."""
-    offered, targets = registry.describe(panel.families, market), describe_targets(panel.targets, market)
+    offered = registry.describe(panel.families, market)
+    targets = tuple(
+        msgspec.structs.replace(target, anchor=panel.anchors.get(target.name, target.anchor))
+        for target in describe_targets(panel.targets, market)
+    )
     features = tuple(feature for feature in offered if feature.name not in panel.without)
     names = {feature.name for feature in features}
     strange = sorted(set(panel.without) - {feature.name for feature in offered})
