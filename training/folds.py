@@ -125,7 +125,9 @@ def persistence(rolling: Rolling) -> list[Path]:
         if task in made or told.get("model", {}).get("architecture") == PERSISTENCE:
             continue
         name = f"{task}-{PERSISTENCE}"
-        content = {"run": {"name": name}, "data": told.get("data", {}), "model": {"architecture": PERSISTENCE}}
+        kept = {key: value for key, value in told.get("run", {}).items() if key in ("online", "calibrate")}
+        data = told.get("data", {})
+        content = {"run": {**kept, "name": name}, "data": data, "model": {"architecture": PERSISTENCE}}
         path = rolling.home / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.yaml.encode({**content, "trainer": {"max_epochs": 0}}))
