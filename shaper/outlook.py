@@ -117,9 +117,12 @@ def distrust(venue: Venue, forecast: Forecast | None, observed: Observed) -> str
 
 
 def outside_band(venue: Venue, forecast: Forecast, observed: Observed) -> float:
-    """Measured demand over the nearer edge of the forecast's 5-95 % band for its time, or for its first tick if that is later."""
+    """Measured demand over the nearer edge of the forecast's 5-95 % band for its time; 1 if it was measured before the issue.
+
+    A measurement says nothing against a forecast of later times: at the onset of a surge the right one would be refused.
+    """
     measured_after_s = observed.at_s - observed.demand_age_s - forecast.issued_at_s
-    return _outside(venue, forecast, observed, max(measured_after_s, 0.0))
+    return 1.0 if measured_after_s < 0 else _outside(venue, forecast, observed, measured_after_s)
 
 
 def _absurdity(venue: Venue, forecast: Forecast, observed: Observed) -> str | None:

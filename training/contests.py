@@ -32,7 +32,7 @@ class Circumstance:
     observe_s: float = 10.0
     lag_s: float = 5.0
     noise: float = 0.1
-    lease_delays: float = 2.0
+    lease_delays: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
