@@ -162,6 +162,15 @@ def reactive_units(venue: Venue, demand_per_s: float, queued_orders: float) -> i
     return venue.pool.units_for(demand_per_s * (1 + venue.reactive_headroom) + queued_orders / drain_s)
 
 
+def without_forecast(venue: Venue, observed: Observed, leash: Leash | None) -> int:
+    """Units of the reactive rule, which a leash knows better: it remembers how demand moved."""
+    return (
+        reactive_units(venue, observed.reactive_per_s, observed.queued_orders)
+        if leash is None
+        else leash.baseline_units
+    )
+
+
 def hedge_units(venue: Venue, observed: Observed) -> int:
     """Units below which no forecast-led plan goes: the demand of this moment, and the reactive rule's with the hedge."""
     hedged = observed.reactive_per_s * (1 + venue.hedge_headroom) if venue.hedge_headroom > 0 else 0.0
@@ -181,9 +190,9 @@ def wanted_units(venue: Venue, forecast: Forecast | None, observed: Observed, le
     if leash is not None and leash.stage == "static":
         why = f"demand was measured {observed.demand_age_s:.0f} s ago"
         return Need(leash.baseline_units, why, stage="static")
-    fallback = distrust(venue, forecast, observed)
+    fallback = distrust(venue, forecast, observed) or (None if leash is None else leash.refusal)
     prospects = None if fallback is not None or forecast is None else outlook(venue, forecast, observed)
-    reactive = reactive_units(venue, observed.reactive_per_s, observed.queued_orders)
+    reactive = without_forecast(venue, observed, leash)
     if forecast is None or prospects is None:
         return Need(reactive, fallback or "lead beyond the forecast", stage="reactive")
     prices, due = tier_prices_usd(venue), work(venue, prospects[-1])

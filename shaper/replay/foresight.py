@@ -138,8 +138,9 @@ def _chance_on(ahead: Floats, issued: Floats, on: NDArray[np.bool_], warned_s: F
     for at in warned_s:
         early, late = at + sight.lead_s * (1 - sight.spread), at + sight.lead_s * (1 + sight.spread)
         alive = (issued >= at) & (issued <= late + TICK_S)
-        due = np.clip((ahead - early) / max(late - early, 1e-9), 0, 1) * sight.precision
-        coming = np.where(alive[:, None], np.maximum(coming, due), coming)
+        due, passed = (np.clip((at_s - early) / max(late - early, 1e-9), 0, 1) for at_s in (ahead, issued[:, None]))
+        still = sight.precision * (due - passed) / (1 - sight.precision * passed)  # given that it has not come yet
+        coming = np.where(alive[:, None], np.maximum(coming, still), coming)
     return np.where(on[:, None], going_on, coming)
 
 
