@@ -24,6 +24,7 @@ from serving.dataplane import DataPlane, DataPlaneError
 from serving.errors import RefusedError
 from serving.feeds import Feed, Step
 from serving.gateway import Report
+from serving.keeping.keeper import Keeper
 from serving.observations import newest_known, read_observations
 from serving.pipeline import Pipeline
 from serving.planes import Link, ask
@@ -39,7 +40,7 @@ T = TypeVar("T")
 class Sidecar:
     """A feed, a pipeline, the board that the API reads, the data planes that enforce plans, and the thread that works.
 
-    Without a `trail` nothing is recorded.
+    Without a `trail` nothing is recorded, without a `keeper` nothing survives a restart.
     `stopped_by` is why it could not start; the process ends with it.
     """
 
@@ -48,6 +49,7 @@ class Sidecar:
     board: Board
     planes: tuple[DataPlane, ...] = ()
     trail: Trail | None = None
+    keeper: Keeper | None = None
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="shaper"))
     has_failed: bool = False
     stopped_by: DataPlaneError | None = None
@@ -70,6 +72,7 @@ class Sidecar:
         try:
             await self.open_planes()
             self.begin_trail()
+            await self.come_back()
             task = asyncio.create_task(self.run())
             yield
         finally:
@@ -78,9 +81,30 @@ class Sidecar:
                 with suppress(asyncio.CancelledError):
                     await task
             await asyncio.gather(*(link.close() for link in self.links))
+            if self.keeper is not None and task is not None:
+                await self.keep(self.keeper)
+                await asyncio.to_thread(self.keeper.close)
             await asyncio.to_thread(self.thread.shutdown, cancel_futures=True)
             if self.trail is not None:
                 await asyncio.to_thread(self.trail.close)
+
+    async def come_back(self) -> None:
+        """Go on where the last process ended, with its plan as long as that holds."""
+        keeper, at = self.keeper, self.feed.now()
+        if keeper is None:
+            return
+        kept, said = await self.work(lambda: keeper.restore(self.pipeline, at))
+        self.board.say("state", said)
+        newest = self.pipeline.panel.newest
+        if newest is not None:
+            self.feed.heard(newest)
+        if kept is not None and kept.plan is not None:
+            self.board.resume(kept.plan)
+
+    async def keep(self, keeper: Keeper) -> None:
+        """Have the state kept as it is now."""
+        at_s, plan = self.board.now_s(), self.board.plan
+        keeper.save(await self.work(lambda: keeper.capture(self.pipeline, at_s, plan)))
 
     def begin_trail(self) -> None:
         """Record what runs from now on."""
@@ -130,6 +154,10 @@ class Sidecar:
         if update.plan is not None:
             self.record(update)
             await self.tell_planes(update.plan)
+        if self.keeper is not None:
+            self.board.note("state", self.keeper.fault)
+            if self.keeper.due():
+                await self.keep(self.keeper)
 
     def record(self, update: Update) -> None:
         """Have a plan recorded with what it was made of, and say when that fails."""
@@ -195,6 +223,8 @@ class Sidecar:
         """Read and take posted rows, on the worker thread."""
         frames = read_observations(body, datetime.now(UTC))
         self.pipeline.take(frames)
+        if self.keeper is not None:
+            self.keeper.rows(frames)
         return frames
 
     async def report(self, report: Report) -> None:

@@ -68,6 +68,14 @@ class Board:
             self.stage = update.plan.stage
             self.events.publish("plan", self.plan)
 
+    def resume(self, body: bytes) -> None:
+        """Answer with the plan of an earlier process, as long as it holds."""
+        plan = msgspec.json.decode(body, type=Plan)
+        if plan.valid_until_s <= self.now_s():
+            return
+        self.plan, self.plan_until_s, self.stage = body, plan.valid_until_s, plan.stage
+        self.had_forecast = plan.forecast is not None
+
     def note(self, part: str, text: str | None) -> None:
         """Say what is wrong with a part, or that nothing is; a part that begins or ceases to work is an event."""
         if (text is None) == (part in self.notes):
