@@ -7,13 +7,14 @@ is served, and how a signal ends it.
 import argparse
 import logging
 import sys
+import time
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.environment import history_folder, tracking_server
-from data.errors import UsageError
+from data.errors import DataError, UsageError
 from data.published import fetch, is_reference
 from serving.settings import Settings, check, read_settings
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from serving.audit.trail import Trail
     from serving.feeds import Feed
     from serving.inference import Forecaster
+    from serving.keeping.keeper import Keeper
     from serving.loop import Sidecar
     from serving.pipeline import Pipeline
 
@@ -53,7 +55,7 @@ def main(argv: list[str]) -> int:
     if options.check:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
-    sidecar.trail = make_trail(settings)
+    sidecar.trail, sidecar.keeper = make_trail(settings), make_keeper(settings)
     serve(sidecar, settings.server.host, settings.server.port)
     return 0
 
@@ -145,3 +147,20 @@ def make_feed(settings: Settings, pipeline: "Pipeline") -> "Feed":
             remedy="name one, or make one with `shaper data simulate --out DIR`",
         )
     return HistoryFeed(Recording.open(folder, pipeline.panel, feed.start, feed.until), period_s, feed.speed)
+
+
+def make_keeper(settings: Settings) -> "Keeper | None":
+    """What keeps the state of posted rows. Raises DataError when its folder cannot be used."""
+    from serving.keeping.keeper import Keeper
+    from serving.keeping.store import Store
+
+    state = settings.state
+    if state.folder is None or settings.feed.kind == "history":
+        return None
+    try:
+        store = Store.open(Path(state.folder))
+    except OSError as error:
+        raise DataError(
+            state.folder, expected="a folder for the state", found=str(error), remedy="correct state.folder"
+        ) from error
+    return Keeper(store, state.every_s, state.journal_mb * 2**20, time.monotonic)

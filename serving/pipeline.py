@@ -101,6 +101,10 @@ class Pipeline:
         if self.last_tick is None or tick > self.last_tick:
             self.last_tick = tick
             self.issue(tick)
+        return self.again(at)
+
+    def again(self, at: datetime) -> Update:
+        """Plan once more on the newest forecast and measurement."""
         forecast, rung = self.choose(at.timestamp())
         inputs, note = self.gather(at.timestamp(), forecast)
         made = None if inputs is None else self.plan(inputs)
@@ -151,8 +155,8 @@ class Pipeline:
             return None, note
         observed = self.gateway.observed(at_s, demand)
         self.steering = steer(self.venue, forecast, observed, self.steering or self.trust)
-        self.overrides = tuple(pin for pin in self.overrides if pin.until_s > at_s)
-        return Inputs(forecast, observed, self.steering.leash, self.overrides), note
+        pins = tuple(pin for pin in self.overrides if pin.until_s > at_s)
+        return Inputs(forecast, observed, self.steering.leash, pins), note
 
     def plan(self, inputs: Inputs) -> Plan:
         """The plan of some inputs, which the gateway is taken to follow."""

@@ -91,6 +91,18 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class State:
+    """Where the state is kept (None: nowhere), how often, and after how many MB of posted rows at the latest.
+
+    A history that is played needs none: it starts where it is told to.
+    """
+
+    folder: str | None = None
+    every_s: float = 60.0
+    journal_mb: int = 16
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole file; `venue` and `trust` are the shaper's own values."""
 
@@ -102,6 +114,7 @@ class Settings:
     dataplane: DataPlanes = DataPlanes()
     chain: Chain | None = None
     audit: Audit = Audit()
+    state: State = State()
 
 
 def read_settings(path: Path) -> Settings:
@@ -114,8 +127,9 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     model = replace(settings.model, artefact=under(folder, settings.model.artefact))
     feed = replace(settings.feed, folder=under(folder, settings.feed.folder))
     audit = replace(settings.audit, folder=under(folder, settings.audit.folder))
+    state = replace(settings.state, folder=under(folder, settings.state.folder))
     dataplane = settings.dataplane.resolved(folder)
-    return replace(settings, model=model, feed=feed, audit=audit, dataplane=dataplane)
+    return replace(settings, model=model, feed=feed, audit=audit, state=state, dataplane=dataplane)
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -127,7 +141,8 @@ def check(settings: Settings, where: str) -> None:
     """Raise UsageError at the first setting that is out of range or contradicts another."""
     rules = (
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
-        *audit_rules(settings.audit), *plane_rules(settings),
+        *audit_rules(settings.audit), *state_rules(settings.state),
+        *plane_rules(settings),
     )  # fmt: skip
     for holds, expected, found, remedy in rules:
         if not holds:
@@ -200,6 +215,12 @@ def audit_rules(audit: Audit) -> Iterator[Rule]:
     """Rules of `[audit]`."""
     yield 1 <= audit.file_mb <= 1024, "audit.file_mb from 1 to 1024 MB", str(audit.file_mb), "16 suits most"
     yield audit.files >= 2, "audit.files of at least 2", str(audit.files), "64 suits most"
+
+
+def state_rules(state: State) -> Iterator[Rule]:
+    """Rules of `[state]`."""
+    yield 1 <= state.every_s <= 3600, "state.every_s from 1 to 3600 s", str(state.every_s), "60 suits most"
+    yield 1 <= state.journal_mb <= 1024, "state.journal_mb from 1 to 1024 MB", str(state.journal_mb), "16 suits most"
 
 
 def is_loopback(host: str) -> bool:

@@ -188,11 +188,15 @@ def drop(folder: Path, path: Path) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place whole: written beside, synchronised, renamed."""
     beside = path.with_suffix(f"{path.suffix}.new")
-    with beside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
