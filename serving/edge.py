@@ -6,6 +6,7 @@ of its own at the loopback address; and requests are counted by known paths alon
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from serving.metrics import Metrics
@@ -28,6 +29,7 @@ PATHS = frozenset(
         "/schema/openapi.json",
     ]
 )
+INFERENCE = "/v2/models/infer"
 
 
 class Edge:
@@ -53,14 +55,26 @@ class Edge:
         try:
             await (self.app if is_ours(scope) else misdirected)(scope, receive, watched)
         finally:
-            path = scope["path"] if scope["path"] in PATHS else "other"
-            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.requests.labels(counted(scope["path"]), str(status)).inc()
             self.metrics.request_seconds.observe(time.perf_counter() - started)
+
+
+def counted(path: str) -> str:
+    """The label of a path: itself where it is known, one for all inferences, else `other`."""
+    if path in PATHS:
+        return path
+    return INFERENCE if path.startswith("/v2/models/") and path.endswith("/infer") else "other"
 
 
 def is_ours(scope: Scope) -> bool:
     """Whether the Host header, if any, names this machine."""
     host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost").decode("latin-1")
+    return names_this_machine(host)
+
+
+@lru_cache(64)
+def names_this_machine(host: str) -> bool:
+    """Whether a Host header's value, with or without a port, is localhost or a loopback address."""
     return is_loopback(host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0])
 
 

@@ -20,7 +20,9 @@ import uvicorn
 from data.errors import DataError
 from serving.api import create_app
 from serving.edge import App, Edge
+from serving.front import Front
 from serving.loop import Sidecar
+from serving.oip.endpoint import InferenceEndpoint
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 GRACE_S = 5
@@ -55,9 +57,8 @@ class Server(uvicorn.Server):
 def serve(sidecar: Sidecar, host: str, port: int) -> None:
     """Answer until a signal. Raises DataError when the address is taken."""
     listener = listen(host, port)
-    app = create_app(sidecar, version(DISTRIBUTION))
     config = uvicorn.Config(
-        Edge(cast("App", app), sidecar.pipeline.metrics),
+        application(sidecar, version(DISTRIBUTION)),
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
@@ -70,6 +71,12 @@ def serve(sidecar: Sidecar, host: str, port: int) -> None:
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
     LOG.info("stopped")
+
+
+def application(sidecar: Sidecar, release: str) -> App:
+    """All that answers: the edge, behind it the parts with paths of their own, and the framework for the rest."""
+    parts: dict[str, App] = {"v2": InferenceEndpoint(lambda: sidecar.pipeline.forecaster, release)}
+    return Edge(Front(parts, cast("App", create_app(sidecar, release))), sidecar.pipeline.metrics)
 
 
 def listen(host: str, port: int) -> socket.socket:
