@@ -84,7 +84,7 @@ def assemble(settings: Settings) -> "Sidecar":
     metrics = Metrics.create()
     metrics.build.labels(version(DISTRIBUTION), forecaster.contract.name, forecaster.contract.digest[:12]).set(1)
     orders = RecentOrders(settings.feed.demand_window_s)
-    pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model.max_blind_ticks)
+    pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model, settings.trust)
     feed = make_feed(settings, pipeline)
     return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
 

@@ -42,6 +42,12 @@ class RecentOrders:
             newest = max(known for known, _ in held.values())
             self.counts[name] = {key: row for key, row in held.items() if key[0] >= newest - 2 * self.window_s}
 
+    def turn_back(self, at_s: float) -> None:
+        """The clock went back to a time: orders of later ones have not come."""
+        self.counts = {
+            name: {key: row for key, row in held.items() if row[0] <= at_s} for name, held in self.counts.items()
+        }
+
     def rate(self, at_s: float, max_age_s: float | None = None) -> Rate | None:
         """Mean rate over the window that ends with the newest order known by a time.
 

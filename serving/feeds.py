@@ -1,12 +1,12 @@
 """Where rows and the time come from: a recorded history that is played, or rows that are posted.
 
 Decided here: when a step is due, and which rows a live system would have had by then. Every feed steps on multiples of its
-period since 1970, so that steps fall on tick ends.
+period since 1970, so that steps fall on tick ends. A wall clock that jumps, either way, is followed at once and never slept for.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -15,13 +15,16 @@ import polars as pl
 
 from serving.recording import Recording
 
+JUMP_S = 2.0  # a wall clock that has moved this much against one that only ticks has been set
+
 
 @dataclass(frozen=True)
 class Step:
-    """A time at which to plan, and the rows that became known since the step before."""
+    """A time at which to plan, the rows that became known since the step before, and how far the clock has jumped since."""
 
     at: datetime
     frames: Mapping[str, pl.DataFrame]
+    jump_s: float = 0.0
 
 
 class Feed(Protocol):
@@ -77,26 +80,41 @@ class HistoryFeed:
         """Nothing is posted to a recording."""
 
 
+def utc_now() -> datetime:
+    """The wall clock's time."""
+    return datetime.now(UTC)
+
+
 @dataclass
 class WallFeed:
-    """Posted rows under the wall clock: a step is due `settle_s` after each period's end, so that its rows can arrive."""
+    """Posted rows under the wall clock: a step is due `settle_s` after each period's end, so that its rows can arrive.
+
+    `now` is the clock on the wall, `steady_s` one that nobody sets.
+    """
 
     period_s: float
     settle_s: float
+    now: Callable[[], datetime] = utc_now
+    steady_s: Callable[[], float] = time.monotonic
     takes_posts: bool = field(default=True, init=False)
-
-    def now(self) -> datetime:
-        """The wall clock's time."""
-        return datetime.now(UTC)
 
     async def steps(self) -> AsyncIterator[Step]:
         """One step a period, for ever; periods that passed during a step are left out."""
         settle = timedelta(seconds=self.settle_s)
         at = floor(self.now() - settle, self.period_s)
+        apart_s = self.apart_s()
         while True:
-            await asyncio.sleep(max((at + settle - self.now()).total_seconds(), 0.0))
-            yield Step(at, {})
+            wait_s = (at + settle - self.now()).total_seconds()
+            await asyncio.sleep(min(max(wait_s, 0.0), self.period_s + self.settle_s))
+            jump_s, apart_s = self.apart_s() - apart_s, self.apart_s()
+            jumped = abs(jump_s) >= JUMP_S
+            at = floor(self.now() - settle, self.period_s) if jumped else at
+            yield Step(at, {}, jump_s if jumped else 0.0)
             at = max(at + timedelta(seconds=self.period_s), floor(self.now() - settle, self.period_s))
+
+    def apart_s(self) -> float:
+        """How far the wall clock is from the steady one."""
+        return self.now().timestamp() - self.steady_s()
 
     def heard(self, known_at: datetime) -> None:
         """The wall clock does not follow rows."""

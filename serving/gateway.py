@@ -119,6 +119,14 @@ class Gateway:
         self.lever.land(at_s)
         return observed(self.lever, self.current(at_s), demand, at_s)
 
+    def turn_back(self, at_s: float) -> None:
+        """The clock went back to a time: no unit is further away than the delay, and nothing was ordered or reported later."""
+        lever, latest = self.lever, at_s + self.lever.pool.actuation_delay_s
+        pending = [(min(due, latest), units) for due, units in lever.pending]
+        ordered = None if lever.last_order_s is None else min(lever.last_order_s, at_s)
+        self.lever = Lever(lever.pool, lever.ready, pending, ordered)
+        self.reported_s = min(self.reported_s, at_s)
+
     def follow(self, plan: Plan) -> None:
         """Take the capacity of a plan as ordered."""
         for setting in plan.capacity:

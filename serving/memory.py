@@ -17,7 +17,7 @@ from data.contract import Contract
 from data.online import Layout
 
 LOG = logging.getLogger(__name__)
-GAP, ANSWER = "gap", "answer"  # reasons to begin anew
+GAP, ANSWER, CLOCK = "gap", "answer", "clock"  # reasons to begin anew
 
 
 @dataclass

@@ -3,7 +3,7 @@
 Decided here: every metric the sidecar exports, all in one registry of the process's own (nothing is registered at import).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -16,12 +16,14 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from serving.ladder import RUNGS, Outcome
+from shaper.forecast import Forecast
 from shaper.plan import Plan
 
 NAMESPACE = "shaper"
 WORK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ANSWER_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-OUTCOMES = ("issued", "discarded", "blind", "failed")
+OUTCOMES: tuple[Outcome, ...] = ("issued", "blind", "late", "failed", "discarded")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Metrics:
     forecast_issued: Gauge
     spike: Gauge
     coverage: Gauge
+    rung: Gauge
+    trust: Gauge
+    clock_jumps: Counter
     begun_anew: Counter
     plans: Counter
     plan_seconds: Histogram
@@ -50,6 +55,8 @@ class Metrics:
     requests: Counter
     request_seconds: Histogram
     ready: Gauge
+    plane_up: Gauge
+    plane_failures: Counter
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -78,6 +85,11 @@ class Metrics:
             forecast_issued=gauge("forecast_issued_timestamp_seconds", "Issue time of the newest forecast"),
             spike=gauge("spike_probability", "Chance of a spike by the last horizon", "target"),
             coverage=gauge("coverage_ratio", "Rolling share of truths inside the outermost band", "target"),
+            rung=gauge(
+                "forecast_rung", "Whose forecast plans stand on: " + ", ".join(f"{n} {r}" for n, r in enumerate(RUNGS))
+            ),
+            trust=gauge("trust_weight_ratio", "Weight that the forecast has earned against the reactive rule"),
+            clock_jumps=counter("clock_jumps_total", "Times the wall clock jumped"),
             begun_anew=counter("calibration_resets_total", "Times the online calibration began anew", "reason"),
             plans=counter("plans_total", "Plans by what led them", "stage"),
             plan_seconds=histogram("plan_duration_seconds", "From a forecast to a plan", WORK_BUCKETS),
@@ -91,6 +103,8 @@ class Metrics:
             requests=counter("http_requests_total", "Requests by path and status", "path", "status"),
             request_seconds=histogram("http_request_duration_seconds", "Time to answer", ANSWER_BUCKETS),
             ready=gauge("ready", "1 while /readyz answers 200"),
+            plane_up=gauge("data_plane_up", "1 while a data plane takes plans and its reports are believed", "plane"),
+            plane_failures=counter("data_plane_failures_total", "Calls that failed or came too late", "plane", "call"),
         )
         for outcome in OUTCOMES:
             made.forecasts.labels(outcome)
@@ -99,6 +113,17 @@ class Metrics:
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Ask for readiness whenever the metrics are read."""
         self.ready.set_function(lambda: float(ready()))
+
+    def asked(self, outcome: Outcome, forecast: Forecast | None, coverage: Mapping[str, float]) -> None:
+        """Show what became of a tick, and how often earlier bands held."""
+        self.forecasts.labels(outcome).inc()
+        for target, share in coverage.items():
+            self.coverage.labels(target).set(share)
+        if forecast is None:
+            return
+        self.forecast_issued.set(forecast.issued_at_s)
+        for target, chances in zip(forecast.targets, forecast.spike, strict=True):
+            self.spike.labels(target).set(chances[-1])
 
     def show(self, plan: Plan) -> None:
         """Show the settings of a plan."""

@@ -55,7 +55,7 @@ class Server(uvicorn.Server):
 
 
 def serve(sidecar: Sidecar, host: str, port: int) -> None:
-    """Answer until a signal. Raises DataError when the address is taken."""
+    """Answer until a signal. Raises DataError when the address is taken or a data plane will never open."""
     listener = listen(host, port)
     config = uvicorn.Config(
         application(sidecar, version(DISTRIBUTION)),
@@ -70,6 +70,10 @@ def serve(sidecar: Sidecar, host: str, port: int) -> None:
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
+    if sidecar.stopped_by is not None:
+        raise DataError(
+            "data plane", expected="one that opens", found=str(sidecar.stopped_by), remedy="correct its settings"
+        ) from sidecar.stopped_by
     LOG.info("stopped")
 
 

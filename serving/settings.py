@@ -17,6 +17,7 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from shaper.trust import TrustRules
 from shaper.venue import Venue
 
 LOOPBACK_NAME = "localhost"
@@ -36,12 +37,14 @@ class Server:
 class Model:
     """Which artefact forecasts: a folder, `models:/NAME@ALIAS` of an MLflow server, or the bundled champion of a task.
 
-    `max_blind_ticks`: how many of the newest ticks a target may be unknown before no forecast is made of it.
+    `max_blind_ticks`: how many of the newest ticks a target may be unknown before no forecast is made of it; `deadline_s`: how
+    long a plan waits for the model's answer.
     """
 
     task: str = "demand"
     artefact: str | None = None
     max_blind_ticks: int = 3
+    deadline_s: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,10 @@ class Feed:
 
 @dataclass(frozen=True)
 class Settings:
-    """The whole file; `venue` is the shaper's own value."""
+    """The whole file; `venue` and `trust` are the shaper's own values."""
 
     venue: Venue
+    trust: TrustRules = TrustRules()  # noqa: RUF009  (frozen)
     server: Server = Server()
     model: Model = Model()
     feed: Feed = Feed()
@@ -112,6 +116,7 @@ def server_rules(server: Server) -> Iterator[Rule]:
 def model_rules(model: Model) -> Iterator[Rule]:
     """Rules of `[model]`."""
     yield model.max_blind_ticks >= 1, "model.max_blind_ticks of at least 1", str(model.max_blind_ticks), "raise it"
+    yield 0 < model.deadline_s <= 60, "model.deadline_s above 0, up to 60 s", str(model.deadline_s), "0.5 suits most"
 
 
 def feed_rules(feed: Feed) -> Iterator[Rule]:

@@ -1,17 +1,21 @@
 """What the API answers with: the newest forecast and plan, encoded once, and what keeps the sidecar from being ready.
 
-Decided here: what ready means, and which changes are worth a line in the log. The board is written and read on the event
-loop alone, so it needs no lock.
+Decided here: what ready means, and which changes are worth an event and a line in the log. The board is written and read on
+the event loop alone, so it needs no lock.
 """
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
+from serving.events import Event, Events
 from shaper.forecast import Forecast
 from shaper.plan import Plan
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,10 @@ class Board:
     plan_until_s: float = 0.0
     had_forecast: bool = False
     notes: dict[str, str] = field(default_factory=dict)
+    events: Events = field(default_factory=Events)
 
-    def post(self, update: Update) -> list[str]:
-        """Answer with the outcome of a step from now on; returns what changed, in words."""
-        changes = list(self.changes(update))
+    def post(self, update: Update) -> None:
+        """Answer with the outcome of a step from now on, and tell what changed."""
         self.note("step", None)
         self.note("forecast", update.forecast_note)
         self.note("plan", update.plan_note)
@@ -54,23 +58,24 @@ class Board:
         self.had_forecast = self.had_forecast or update.forecast is not None
         if update.plan is not None:
             self.plan, self.plan_until_s = msgspec.json.encode(update.plan), update.plan.valid_until_s
+            if update.plan.stage != self.stage:
+                self.say("plan", f"is {update.plan.stage}, {update.plan.reason}")
             self.stage = update.plan.stage
-        return changes
-
-    def changes(self, update: Update) -> Iterator[str]:
-        """What a step would change, in words: a part that begins or ceases to work, a plan led by something else."""
-        for part, note in (("forecast", update.forecast_note), ("plan", update.plan_note)):
-            if (note is None) != (part not in self.notes):
-                yield f"{part} {note or 'as it should be'}"
-        if update.plan is not None and update.plan.stage != self.stage:
-            yield f"plan is {update.plan.stage}, {update.plan.reason}"
+            self.events.publish("plan", self.plan)
 
     def note(self, part: str, text: str | None) -> None:
-        """Say what is wrong with a part, or that nothing is."""
+        """Say what is wrong with a part, or that nothing is; a part that begins or ceases to work is an event."""
+        if (text is None) == (part in self.notes):
+            self.say(part, text or "as it should be")
         if text is None:
             self.notes.pop(part, None)
         else:
             self.notes[part] = text
+
+    def say(self, kind: str, text: str) -> None:
+        """Remember an event, tell it to all who watch, and log it."""
+        LOG.info("%s: %s", kind, text)
+        self.events.say(Event(self.now_s(), kind, text))
 
     def readiness(self) -> Readiness:
         """Ready: a forecast was issued at least once, and a plan is in force. Reasons may remain while ready."""

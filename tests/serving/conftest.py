@@ -32,7 +32,7 @@ def broken(tmp_path: Path) -> Forecaster:
 @pytest.fixture
 def pipeline(forecaster: Forecaster) -> Pipeline:
     """A pipeline that has seen nothing."""
-    return Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), max_blind_ticks=3)
+    return Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0))
 
 
 @pytest.fixture

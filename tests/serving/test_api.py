@@ -133,7 +133,7 @@ def test_a_report_of_the_impossible_is_refused(client: Client, report: object, s
 def test_a_model_that_answers_nan_is_said_and_the_plan_is_reactive(
     client: Client, sidecar: Sidecar, broken: Forecaster
 ) -> None:
-    sidecar.pipeline.forecaster = broken
+    sidecar.pipeline.seer.forecaster = broken
     plan = fed(client).get("/v1/plan").json()
     assert plan["stage"] == "reactive"
     assert client.get("/v1/forecast").status_code == 503

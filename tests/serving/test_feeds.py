@@ -118,6 +118,26 @@ def test_the_wall_clock_leaves_out_what_passed_during_a_slow_step() -> None:
     assert all((later - at).total_seconds() >= 0.14 for at, later in pairwise(times))
 
 
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_is_followed_at_once(jump_s: float) -> None:
+    set_by = [0.0]
+    feed = WallFeed(0.05, 0.0, lambda: datetime.now(UTC) + timedelta(seconds=set_by[0]))
+
+    async def steps() -> list[tuple[float, float]]:
+        found = []
+        async for step in feed.steps():
+            found.append((step.jump_s, (feed.now() - step.at).total_seconds()))
+            if len(found) == 2:
+                set_by[0] = jump_s
+            if len(found) == 5:
+                break
+        return found
+
+    found = asyncio.run(asyncio.wait_for(steps(), 20))
+    assert [round(jump) for jump, _ in found] == [0, 0, jump_s, 0, 0]
+    assert all(0 <= late < 30 for _, late in found)
+
+
 def test_rows_carry_the_time_with_them() -> None:
     async def steps() -> list[Step]:
         feed = RowsFeed(15.0)

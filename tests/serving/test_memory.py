@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pipeline(folder: Path) -> Pipeline:
-    return Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0), max_blind_ticks=3)
+    return Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0))
 
 
 def orders(minutes: int = 60) -> pl.DataFrame:
@@ -94,7 +94,7 @@ def test_rolling_coverage_is_shown_once_forecasts_have_come_true(pipeline: Pipel
 def test_a_few_missing_ticks_are_bridged_as_if_they_had_been_asked(pipeline: Pipeline, folder: Path) -> None:
     rows = orders()
     whole = follow(pipeline, rows, ticks(1, 120))
-    gappy = Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0), max_blind_ticks=3)
+    gappy = Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0))
     bridged = follow(gappy, rows, [*ticks(1, 60), *ticks(66, 120)])
     np.testing.assert_allclose(bridged[-1], whole[-1], atol=1e-6)
     assert metric(gappy, "shaper_calibration_resets_total", reason="gap") is None
@@ -128,17 +128,18 @@ def test_an_answer_that_is_not_finite_is_not_remembered(folder: Path, tmp_path: 
     broken = made.write_artefact(tmp_path / "broken", offsets=np.full((len(HORIZONS), 1, 5), np.nan))
     offsets = np.zeros((len(HORIZONS), 1, len(LEVELS)), np.float32)
     write(broken, with_calibration((broken / MODEL_FILE).read_bytes(), ONLINE, offsets), ONLINE, "")
-    pipeline = Pipeline(venue(), Forecaster.open(broken), Metrics.create(), RecentOrders(15.0), max_blind_ticks=3)
+    pipeline = Pipeline(venue(), Forecaster.open(broken), Metrics.create(), RecentOrders(15.0))
     assert pipeline.step(START + 10 * TICK, {"request_counts": orders(3)}).forecast is None
     assert metric(pipeline, "shaper_calibration_resets_total", reason="answer") == 1
     assert np.isfinite(pipeline.memory.state).all()  # type: ignore[arg-type]
-    pipeline.forecaster = Forecaster.open(folder)
-    assert pipeline.step(START + 11 * TICK, {}).forecast is not None
+    pipeline.seer.forecaster = Forecaster.open(folder)
+    mended = [pipeline.step(START + tick * TICK, {}).forecast for tick in (11, 12, 13)]
+    assert [forecast is not None for forecast in mended] == [False, False, True]
 
 
 def test_a_model_without_a_memory_keeps_none(tmp_path: Path) -> None:
     plain = Forecaster.open(made.write_artefact(tmp_path / "plain"))
-    pipeline = Pipeline(venue(), plain, Metrics.create(), RecentOrders(15.0), max_blind_ticks=3)
+    pipeline = Pipeline(venue(), plain, Metrics.create(), RecentOrders(15.0))
     follow(pipeline, orders(5), [*ticks(1, 4), *ticks(40, 40)][:4])
     assert pipeline.memory.state is None
 

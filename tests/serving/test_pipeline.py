@@ -58,7 +58,7 @@ def test_a_tick_is_forecast_once_and_planned_at_every_step(fed: Pipeline) -> Non
 
 
 def test_an_answer_that_is_no_forecast_is_discarded_counted_and_planned_without(broken: Forecaster) -> None:
-    pipeline = Pipeline(venue(), broken, Metrics.create(), RecentOrders(15.0), 3)
+    pipeline = Pipeline(venue(), broken, Metrics.create(), RecentOrders(15.0))
     update = pipeline.step(AT, {"request_counts": counts(START, 7200)})
     assert update.forecast is None
     assert update.plan is not None
@@ -69,12 +69,12 @@ def test_an_answer_that_is_no_forecast_is_discarded_counted_and_planned_without(
 
 def test_a_model_that_breaks_leaves_no_older_forecast_in_use(fed: Pipeline, broken: Forecaster) -> None:
     assert fed.step(AT, {}).forecast is not None
-    fed.forecaster = broken
+    fed.seer.forecaster = broken
     assert fed.step(AT + TICK, {}).forecast is None
 
 
 def test_a_forecast_that_fails_is_said_and_the_rest_goes_on(fed: Pipeline) -> None:
-    fed.forecaster = replace(fed.forecaster, session=None)
+    fed.seer.forecaster = replace(fed.forecaster, session=None)
     update = fed.step(AT, {})
     assert "AttributeError" in str(update.forecast_note)
     assert update.plan is not None
@@ -89,17 +89,30 @@ def test_without_rows_there_is_neither_forecast_nor_plan_and_it_is_said_why(pipe
     assert "no demand has been measured yet" in str(update.plan_note)
 
 
-def test_when_rows_stop_the_last_forecast_ages_until_the_plan_is_reactive(fed: Pipeline) -> None:
+def test_when_rows_stop_the_last_forecast_ages_then_everything_is_held(fed: Pipeline) -> None:
     stages = {}
     for tick in range(30):
         update = fed.step(AT + tick * TICK, {})
         assert update.plan is not None
         stages[tick] = update.plan.stage
     assert metric(fed, "shaper_forecasts_total", outcome="issued") == 3
+    # Demand was last measured 7.5 s before tick 0, and is believed for 120 s.
+    assert [stages[tick] for tick in (7, 8, 29)] == ["forecast-led", "static", "static"]
+    assert "newest row known at 2024-01-01T02:00:00+00:00" in str(update.forecast_note)
+    assert "there is none to plan by" in str(update.forecast_note)
+    assert "held" in str(update.plan_note)
+
+
+def test_where_demand_is_told_but_rows_have_stopped_the_plan_is_reactive(fed: Pipeline) -> None:
+    stages = {}
+    for tick in range(30):
+        at = AT + tick * TICK
+        fed.gateway.take(Report(demand_per_s=48.0), at.timestamp())
+        update = fed.step(at, {})
+        assert update.plan is not None
+        stages[tick] = update.plan.stage
     # The last forecast, of tick 2, reaches 300 s; a plan looks 75 s ahead.
     assert [tick for tick, stage in stages.items() if stage == "reactive"] == list(range(18, 30))
-    assert "newest row known at 2024-01-01T02:00:00+00:00" in str(update.forecast_note)
-    assert "held" in str(update.plan_note)
 
 
 def test_rows_that_were_late_from_the_first_still_lead_to_a_plan_that_says_so(fed: Pipeline) -> None:
@@ -120,7 +133,7 @@ def test_forecasts_resume_with_the_rows(fed: Pipeline) -> None:
 
 
 def test_rows_that_do_not_fit_older_ones_change_nothing(forecaster: Forecaster) -> None:
-    pipeline = Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), 3)
+    pipeline = Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0))
     pipeline.take({"request_counts": counts(START, 60)})
     before = pipeline.panel.rows
     wrong = blocks([0, 12]).with_columns(pl.lit(None, pl.Int64).alias("gas_used"))
@@ -139,7 +152,7 @@ def test_a_report_of_demand_goes_before_counted_rows(fed: Pipeline) -> None:
 
 def test_demand_follows_from_the_targets_where_no_order_is_counted(forecaster: Forecaster) -> None:
     doubled = venue(demand=DemandMap(math.log(2.0), (("demand", 1.0),)))
-    pipeline = Pipeline(doubled, forecaster, Metrics.create(), RecentOrders(15.0), 3)
+    pipeline = Pipeline(doubled, forecaster, Metrics.create(), RecentOrders(15.0))
     pipeline.panel.append("request_counts", counts(START, 7200))
     update = pipeline.step(AT, {})
     assert update.plan is not None
@@ -155,7 +168,7 @@ def test_capacity_ordered_by_a_plan_is_on_its_way_in_the_next(fed: Pipeline) -> 
 
 
 def test_equal_rows_give_equal_plans(forecaster: Forecaster) -> None:
-    made = [Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), 3) for _ in range(2)]
+    made = [Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0)) for _ in range(2)]
     one, other = (p.step(AT, {"request_counts": counts(START, 7200)}) for p in made)
     assert (one.forecast, one.plan) == (other.forecast, other.plan)
 
