@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client import generate_latest
 
 from data.errors import DataError
+from serving.dashboard.routes import read_series
 from serving.errors import RefusedError
 from serving.gateway import Report
 from serving.loop import Sidecar
@@ -113,7 +114,7 @@ async def read_metrics(state: State) -> Response[bytes]:
 
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
-    take_observations, take_report, read_forecast, read_plan, is_live, is_ready, read_metrics,
+    take_observations, take_report, read_forecast, read_plan, read_series, is_live, is_ready, read_metrics,
 )  # fmt: skip
 
 

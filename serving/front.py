@@ -18,5 +18,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        path = scope["path"] if scope["type"] == "http" else ""
-        await self.parts.get(path[1:].partition("/")[0], self.rest)(scope, receive, send)
+        app = self.rest
+        if scope["type"] == "http":
+            app = self.parts.get(scope["path"][1:].partition("/")[0], self.rest)
+        await app(scope, receive, send)

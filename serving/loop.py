@@ -25,6 +25,7 @@ from serving.gateway import Report
 from serving.observations import newest_known, read_observations
 from serving.pipeline import Pipeline
 from serving.planes import Link, ask
+from serving.series import Series
 from serving.state import Board
 from shaper.plan import Plan
 
@@ -47,9 +48,11 @@ class Sidecar:
     has_failed: bool = False
     stopped_by: DataPlaneError | None = None
     links: tuple[Link, ...] = field(init=False)
+    series: Series = field(init=False)
 
     def __post_init__(self) -> None:
         """Watch over each data plane."""
+        self.series = Series(self.pipeline)
         failures = self.pipeline.metrics.plane_failures
         self.links = tuple(
             Link(plane, time.monotonic, lambda name, what: failures.labels(name, what).inc()) for plane in self.planes
@@ -108,6 +111,7 @@ class Sidecar:
             self.pipeline.metrics.failures.inc()
             self.board.note("step", f"failed at {step.at.isoformat()}: {type(error).__name__}: {error}")
             return
+        self.series.take(update)
         self.board.post(update)
         if update.plan is not None:
             await self.tell_planes(update.plan)

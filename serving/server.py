@@ -19,6 +19,7 @@ import uvicorn
 
 from data.errors import DataError
 from serving.api import create_app
+from serving.dashboard.page import Page
 from serving.edge import App, Edge
 from serving.front import Front
 from serving.loop import Sidecar
@@ -79,7 +80,9 @@ def serve(sidecar: Sidecar, host: str, port: int) -> None:
 
 def application(sidecar: Sidecar, release: str) -> App:
     """All that answers: the edge, behind it the parts with paths of their own, and the framework for the rest."""
-    parts: dict[str, App] = {"v2": InferenceEndpoint(lambda: sidecar.pipeline.forecaster, release)}
+    page = Page()
+    inference = InferenceEndpoint(lambda: sidecar.pipeline.forecaster, release)
+    parts: dict[str, App] = {"": page, "dashboard": page, "v2": inference}
     return Edge(Front(parts, cast("App", create_app(sidecar, release))), sidecar.pipeline.metrics)
 
 
