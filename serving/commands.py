@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from data.environment import history_folder, tracking_server
 from data.errors import UsageError
 from data.published import fetch, is_reference
-from serving.settings import Settings, check, read_settings
+from serving.security import Access, keyring
+from serving.settings import Settings, check, is_loopback, read_settings
 
 if TYPE_CHECKING:
     from serving.feeds import Feed
@@ -45,6 +46,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     settings = overridden(read_settings(options.config), options)
     check(settings, str(options.config))
+    access = Access(settings.security, keyring(settings.security), is_loopback(settings.server.host))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     from serving.server import serve
 
@@ -52,7 +54,7 @@ def main(argv: list[str]) -> int:
     if options.check:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
-    serve(sidecar, settings.server.host, settings.server.port)
+    serve(sidecar, settings.server.host, settings.server.port, access)
     return 0
 
 

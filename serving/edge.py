@@ -1,7 +1,7 @@
 """The outermost layer of the API: who is answered, and how long it took.
 
-Decided here: only requests for a name of this machine are answered, so that no web page can reach the API by pointing a name
-of its own at the loopback address; and requests are counted by known paths alone, so that strangers cannot grow the metrics.
+Decided here: on the loopback interface only requests for a name of this machine are answered, so that no web page can reach the
+API by pointing a name of its own at it; and requests are counted by known paths alone, so that strangers cannot grow the metrics.
 """
 
 import time
@@ -35,9 +35,10 @@ INFERENCE = "/v2/models/infer"
 class Edge:
     """An ASGI application around another."""
 
-    def __init__(self, app: App, metrics: Metrics) -> None:
+    def __init__(self, app: App, metrics: Metrics, is_local: bool = True) -> None:
         self.app = app
         self.metrics = metrics
+        self.is_local = is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is no request; refuse, or time and count, what is one."""
@@ -53,7 +54,7 @@ class Edge:
             await send(message)
 
         try:
-            await (self.app if is_ours(scope) else misdirected)(scope, receive, watched)
+            await (self.app if not self.is_local or is_ours(scope) else misdirected)(scope, receive, watched)
         finally:
             self.metrics.requests.labels(counted(scope["path"]), str(status)).inc()
             self.metrics.request_seconds.observe(time.perf_counter() - started)
