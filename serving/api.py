@@ -6,7 +6,7 @@ Decided here: paths, statuses and bodies. Answers come from the board's cache; n
 import logging
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, get, post, put
+from litestar import Litestar, MediaType, Response, get, post, put
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
@@ -16,34 +16,31 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client import generate_latest
 
 from data.errors import DataError
+from serving.answers import (
+    NO_STORE,
+    REFUSALS,
+    Call,
+    Problem,
+    Taken,
+    answer,
+    found,
+    problem_response,
+    require_type,
+    sidecar,
+)
 from serving.dashboard.routes import read_series
 from serving.errors import RefusedError
 from serving.gateway import Report
 from serving.loop import Sidecar
 from serving.openapi import ObservationsOperation
+from serving.paths import events, overrides, plans, stream
 from serving.state import Readiness
 from shaper.forecast import Forecast
 from shaper.plan import Plan
 
 LOG = logging.getLogger(__name__)
 MAX_BODY_BYTES = 16 * 2**20
-NO_STORE = {"Cache-Control": "no-store"}
 EXPOSITION = "text/plain; version=0.0.4"  # the framework adds the character set
-Call = Request[object, object, State]
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """Why a request was not answered as asked."""
-
-    status: int
-    detail: str
-    reasons: tuple[str, ...] = ()
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """Rows taken in, by table."""
-
-    rows: dict[str, int]
 
 
 class Live(msgspec.Struct, frozen=True):
@@ -52,30 +49,17 @@ class Live(msgspec.Struct, frozen=True):
     status: str
 
 
-REFUSALS = {
-    409: ResponseSpec(Problem, description="The feed plays recorded history", generate_examples=False),
-    415: ResponseSpec(Problem, description="The body is not application/json", generate_examples=False),
-    422: ResponseSpec(Problem, description="A row is wrong; none was taken", generate_examples=False),
-}
-NOT_YET = {503: ResponseSpec(Problem, description="There is none yet; reasons say why", generate_examples=False)}
-
-
-def found(kind: type, description: str) -> dict[int, ResponseSpec]:
-    """What a cached answer looks like, for the documentation."""
-    return {200: ResponseSpec(kind, description=description, generate_examples=False), **NOT_YET}
-
-
 @post("/v1/observations", status_code=202, operation_class=ObservationsOperation, responses=REFUSALS)
 async def take_observations(request: Call, state: State) -> Taken:
     """Take rows of canonical tables: all of a request, or none."""
-    require_json(request)
+    require_type(request)
     return Taken(await sidecar(state).observe(await request.body()))
 
 
 @put("/v1/gateway", status_code=202, responses={415: REFUSALS[415], 422: REFUSALS[422]})
 async def take_report(request: Call, state: State, data: JSONBody[Report]) -> Report:
     """Take what the gateway measures of itself: demand, queues, units. It counts for three reviews."""
-    require_json(request)
+    require_type(request)
     await sidecar(state).report(data)
     return data
 
@@ -115,6 +99,7 @@ async def read_metrics(state: State) -> Response[bytes]:
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
     take_observations, take_report, read_forecast, read_plan, read_series, is_live, is_ready, read_metrics,
+    *plans.HANDLERS, *overrides.HANDLERS, *events.HANDLERS, *stream.HANDLERS,
 )  # fmt: skip
 
 
@@ -139,29 +124,6 @@ def create_app(sidecar: Sidecar, version: str) -> Litestar:
     )
 
 
-def sidecar(state: State) -> Sidecar:
-    """The sidecar behind the application."""
-    found: Sidecar = state.sidecar
-    return found
-
-
-def answer(sidecar: Sidecar, body: bytes | None, what: str) -> Response[bytes]:
-    """A cached body, or 503 with what is missing."""
-    if body is not None:
-        return Response(body, media_type=MediaType.JSON, headers=NO_STORE)
-    problem = Problem(503, f"there is no {what} now", sidecar.board.readiness().reasons)
-    return problem_response(problem, {**NO_STORE, "Retry-After": "1"})
-
-
-def require_json(request: Call) -> None:
-    """Raise RefusedError unless the body is said to be JSON, which keeps out forms that any web page could post."""
-    kind = request.content_type[0]
-    if kind != MediaType.JSON:
-        raise RefusedError(
-            "Content-Type", expected="application/json", found=kind or "none", remedy="send that header", status=415
-        )
-
-
 def refused(_: Call, error: DataError) -> Response[bytes]:
     """The answer to input that cannot be used."""
     return problem_response(Problem(error.status if isinstance(error, RefusedError) else 422, str(error)), NO_STORE)
@@ -179,10 +141,3 @@ def broken(_: Call, error: Exception) -> Response[bytes]:
     """The answer when a request met a fault of ours; the log has the rest."""
     LOG.error("a request failed", exc_info=error)
     return problem_response(Problem(500, f"{type(error).__name__}: see the log"), NO_STORE)
-
-
-def problem_response(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
-    """A problem as a response."""
-    return Response(
-        msgspec.json.encode(problem), status_code=problem.status, media_type=MediaType.JSON, headers=headers
-    )

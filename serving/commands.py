@@ -7,20 +7,23 @@ is served, and how a signal ends it.
 import argparse
 import logging
 import sys
+import time
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.environment import history_folder, tracking_server
-from data.errors import UsageError
+from data.errors import DataError, UsageError
 from data.published import fetch, is_reference
 from serving.security import Access, keyring
 from serving.settings import Settings, check, is_loopback, read_settings
 
 if TYPE_CHECKING:
+    from serving.audit.trail import Trail
     from serving.feeds import Feed
     from serving.inference import Forecaster
+    from serving.keeping.keeper import Keeper
     from serving.loop import Sidecar
     from serving.pipeline import Pipeline
 
@@ -54,6 +57,7 @@ def main(argv: list[str]) -> int:
     if options.check:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
+    sidecar.trail, sidecar.keeper = make_trail(settings), make_keeper(settings)
     serve(sidecar, settings.server.host, settings.server.port, access)
     return 0
 
@@ -89,6 +93,17 @@ def assemble(settings: Settings) -> "Sidecar":
     pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model, settings.trust)
     feed = make_feed(settings, pipeline)
     return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
+
+
+def make_trail(settings: Settings) -> "Trail | None":
+    """The audit trail of the settings, opened. Raises DataError when it cannot be continued."""
+    from serving.audit.files import Files, Limits
+    from serving.audit.trail import Trail
+
+    audit = settings.audit
+    if audit.folder is None:
+        return None
+    return Trail(Files.open(Path(audit.folder), Limits(audit.file_mb * 2**20, audit.files)))
 
 
 def fetched(artefact: str | None) -> str | None:
@@ -129,3 +144,20 @@ def make_feed(settings: Settings, pipeline: "Pipeline") -> "Feed":
             remedy="name one, or make one with `shaper data simulate --out DIR`",
         )
     return HistoryFeed(Recording.open(folder, pipeline.panel, feed.start, feed.until), period_s, feed.speed)
+
+
+def make_keeper(settings: Settings) -> "Keeper | None":
+    """What keeps the state of posted rows. Raises DataError when its folder cannot be used."""
+    from serving.keeping.keeper import Keeper
+    from serving.keeping.store import Store
+
+    state = settings.state
+    if state.folder is None or settings.feed.kind == "history":
+        return None
+    try:
+        store = Store.open(Path(state.folder))
+    except OSError as error:
+        raise DataError(
+            state.folder, expected="a folder for the state", found=str(error), remedy="correct state.folder"
+        ) from error
+    return Keeper(store, state.every_s, state.journal_mb * 2**20, time.monotonic)

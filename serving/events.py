@@ -35,12 +35,14 @@ class Message(NamedTuple):
 
 @dataclass
 class Events:
-    """The newest events and messages; `changed` is set, and replaced, at each message."""
+    """The newest events and messages; `changed` is set, and replaced, at each message, `watchers` follow now."""
 
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    watchers: int = 0
+    closed: bool = False
 
     def say(self, event: Event) -> None:
         """Remember an event and tell it."""
@@ -53,6 +55,11 @@ class Events:
         self.changed.set()
         self.changed = asyncio.Event()
 
+    def close(self) -> None:
+        """Let all who watch go, after what has been told."""
+        self.closed = True
+        self.changed.set()
+
     def since(self, number: int) -> list[Message]:
         """Messages after a number, oldest first; all that are kept when nothing has had that number yet."""
         newest = self.messages[-1].id if self.messages else 0
@@ -61,12 +68,15 @@ class Events:
         return list(takewhile(lambda message: message.id > number, reversed(self.messages)))[::-1]
 
     async def follow(self, number: int | None = None) -> AsyncIterator[Message]:
-        """Messages after a number (None: from now on), for ever."""
+        """Messages after a number (None: from now on), until it is closed."""
         last = number if number is not None else self.messages[-1].id if self.messages else 0
         while True:
             changed = self.changed
             for message in self.since(last):
                 last = message.id
                 yield message
-            if changed is self.changed:
-                await changed.wait()
+            if changed is not self.changed:
+                continue
+            if self.closed:
+                return
+            await changed.wait()

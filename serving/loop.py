@@ -13,23 +13,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TypeVar
 
 import polars as pl
 
 from data.errors import DataError
+from serving.audit.trail import Trail
 from serving.dataplane import DataPlane, DataPlaneError
 from serving.errors import RefusedError
 from serving.feeds import Feed, Step
 from serving.gateway import Report
+from serving.keeping.keeper import Keeper
 from serving.observations import newest_known, read_observations
 from serving.pipeline import Pipeline
 from serving.planes import Link, ask
 from serving.series import Series
-from serving.state import Board
+from serving.state import Board, Update
+from shaper.decision import Override, OverrideError, check
 from shaper.plan import Plan
 
 LOG = logging.getLogger(__name__)
+MOST_MUSING = 8
+DISTRIBUTION = "derivatives-traffic-shaper"
 T = TypeVar("T")
 
 
@@ -37,6 +43,7 @@ T = TypeVar("T")
 class Sidecar:
     """A feed, a pipeline, the board that the API reads, the data planes that enforce plans, and the thread that works.
 
+    Without a `trail` nothing is recorded, without a `keeper` nothing survives a restart.
     `stopped_by` is why it could not start; the process ends with it.
     """
 
@@ -44,7 +51,12 @@ class Sidecar:
     pipeline: Pipeline
     board: Board
     planes: tuple[DataPlane, ...] = ()
+    trail: Trail | None = None
+    keeper: Keeper | None = None
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="shaper"))
+    aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="aside"))
+    musing: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     has_failed: bool = False
     stopped_by: DataPlaneError | None = None
     links: tuple[Link, ...] = field(init=False)
@@ -67,6 +79,8 @@ class Sidecar:
         task: asyncio.Task[None] | None = None
         try:
             await self.open_planes()
+            self.begin_trail()
+            await self.come_back()
             task = asyncio.create_task(self.run())
             yield
         finally:
@@ -75,7 +89,41 @@ class Sidecar:
                 with suppress(asyncio.CancelledError):
                     await task
             await asyncio.gather(*(link.close() for link in self.links))
+            if self.keeper is not None and task is not None:
+                await self.keep(self.keeper)
+                await asyncio.to_thread(self.keeper.close)
             await asyncio.to_thread(self.thread.shutdown, cancel_futures=True)
+            await asyncio.to_thread(self.aside.shutdown, cancel_futures=True)
+            if self.trail is not None:
+                await asyncio.to_thread(self.trail.close)
+
+    async def come_back(self) -> None:
+        """Go on where the last process ended, with its plan as long as that holds."""
+        keeper, at = self.keeper, self.feed.now()
+        if keeper is None:
+            return
+        kept, said = await self.work(lambda: keeper.restore(self.pipeline, at))
+        self.board.say("state", said)
+        newest = self.pipeline.panel.newest
+        if newest is not None:
+            self.feed.heard(newest)
+        if kept is not None and kept.plan is not None:
+            self.board.resume(kept.plan)
+
+    async def keep(self, keeper: Keeper) -> None:
+        """Have the state kept as it is now."""
+        at_s, plan = self.board.now_s(), self.board.plan
+        keeper.save(await self.work(lambda: keeper.capture(self.pipeline, at_s, plan)))
+
+    def begin_trail(self) -> None:
+        """Record what runs from now on."""
+        if self.trail is None:
+            return
+        contract, torn = self.pipeline.forecaster.contract, self.trail.files.cut_bytes
+        if torn:
+            self.board.say("audit", f"{torn} bytes of a torn last record were cut off")
+        started = {"version": version(DISTRIBUTION), "model": contract.name, "contract": contract.digest}
+        self.trail.start(self.board.now_s(), self.pipeline.venue, started)
 
     async def open_planes(self) -> None:
         """Open all data planes at once. Raises DataPlaneError."""
@@ -102,19 +150,41 @@ class Sidecar:
 
     async def advance(self, step: Step) -> None:
         """Work one step on what the data planes report, show what came of it, and have it enforced."""
-        self.note_clock(step)
-        await self.ask_planes(step.at.timestamp())
+        async with self.turn:
+            self.note_clock(step)
+            await self.ask_planes(step.at.timestamp())
+            await self.make(step.at, lambda: self.pipeline.step(step.at, step.frames))
+
+    async def make(self, at: datetime, job: Callable[[], Update]) -> None:
+        """Make a plan and have it enforced; when that fails, the last good one stays."""
         try:
-            update = await self.work(lambda: self.pipeline.step(step.at, step.frames))
+            update = await self.work(job)
         except Exception as error:
             LOG.exception("a step failed; the last good plan stays")
             self.pipeline.metrics.failures.inc()
-            self.board.note("step", f"failed at {step.at.isoformat()}: {type(error).__name__}: {error}")
+            self.board.note("step", f"failed at {at.isoformat()}: {type(error).__name__}: {error}")
             return
         self.series.take(update)
         self.board.post(update)
         if update.plan is not None:
+            self.record(update)
             await self.tell_planes(update.plan)
+        if self.keeper is not None:
+            self.board.note("state", self.keeper.fault)
+            if self.keeper.due():
+                await self.keep(self.keeper)
+
+    def record(self, update: Update) -> None:
+        """Have a plan recorded with what it was made of, and say when that fails."""
+        if self.trail is None or update.plan is None or update.inputs is None:
+            return
+        self.trail.plan(update.inputs, update.plan)
+        self.board.note("audit", self.trail.fault)
+
+    def refused(self, kind: str, error: DataError) -> None:
+        """Count something that was refused."""
+        if self.trail is not None:
+            self.trail.refusal(kind, str(error))
 
     def note_clock(self, step: Step) -> None:
         """Say that the clock has jumped; a calm step later it is no news any more."""
@@ -157,8 +227,9 @@ class Sidecar:
             )
         try:
             frames = await self.work(lambda: self.take(body))
-        except DataError:
+        except DataError as error:
             self.pipeline.metrics.refused.inc()
+            self.refused("observations", error)
             raise
         self.feed.heard(newest_known(frames))
         return {name: frame.height for name, frame in frames.items()}
@@ -167,12 +238,73 @@ class Sidecar:
         """Read and take posted rows, on the worker thread."""
         frames = read_observations(body, datetime.now(UTC))
         self.pipeline.take(frames)
+        if self.keeper is not None:
+            self.keeper.rows(frames)
         return frames
 
     async def report(self, report: Report) -> None:
         """Take what the gateway says of itself. Raises RefusedError."""
         at_s = self.feed.now().timestamp()
-        await self.work(lambda: self.pipeline.gateway.take(report, at_s))
+        try:
+            await self.work(lambda: self.pipeline.gateway.take(report, at_s))
+        except DataError as error:
+            self.refused("report", error)
+            raise
+
+    def pinned(self) -> tuple[Override, ...]:
+        """What the operator has pinned and has not ended."""
+        now_s = self.board.now_s()
+        return tuple(pin for pin in self.pipeline.overrides if pin.until_s > now_s)
+
+    async def pin(self, pin: Override) -> tuple[Override, ...]:
+        """Pin something in place of what was pinned there. Raises RefusedError when the venue has no place for it."""
+        others = tuple(other for other in self.pinned() if (other.lever, other.name) != (pin.lever, pin.name))
+        if pin.lever == "stage":
+            others = tuple(other for other in others if other.lever != "stage")
+        try:
+            check(self.pipeline.venue, (*others, pin))
+        except OverrideError as error:
+            refusal = RefusedError(
+                "override", expected="one that the venue has a place for", found=str(error), remedy="correct it"
+            )
+            self.refused("override", refusal)
+            raise refusal from error
+        return await self.set_pins((*others, pin), f"{pin.lever} {pin.name} pinned to {pin.value:g}: {pin.reason}")
+
+    async def unpin(self, lever: str | None, name: str | None) -> tuple[Override, ...]:
+        """Let go of what is pinned, of one lever or name only where that is given."""
+        kept = tuple(p for p in self.pinned() if (lever or p.lever, name or p.name) != (p.lever, p.name))
+        return await self.set_pins(kept, f"{len(self.pinned()) - len(kept)} pins let go")
+
+    async def set_pins(self, pins: tuple[Override, ...], told: str) -> tuple[Override, ...]:
+        """Pin exactly this from now on: recorded, kept, and in force at once."""
+        self.pipeline.overrides = pins
+        self.board.say("override", told)
+        if self.trail is not None:
+            self.trail.record(self.board.now_s(), "override", {"overrides": pins})
+        if self.keeper is not None:
+            self.keeper.asked = True
+        if self.board.newest is not None:
+            async with self.turn:
+                at = max(self.feed.now(), self.board.newest.at)
+                await self.make(at, lambda: self.pipeline.again(at))
+        return pins
+
+    async def muse(self, job: Callable[[], T]) -> T:
+        """Do a job that nothing depends on, beside the work. Raises RefusedError when too many wait for such already."""
+        if self.musing >= MOST_MUSING:
+            raise RefusedError(
+                "server",
+                expected=f"at most {MOST_MUSING} such requests at once",
+                found="more",
+                remedy="ask later",
+                status=429,
+            )
+        self.musing += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.aside, job)
+        finally:
+            self.musing -= 1
 
     async def work(self, job: Callable[[], T]) -> T:
         """Do a job on the worker thread."""

@@ -23,9 +23,9 @@ from serving.metrics import Metrics
 from serving.seer import Asked, Seer
 from serving.settings import Model
 from serving.state import Update
+from shaper.decision import Inputs, Override, decided
 from shaper.forecast import Forecast
-from shaper.observed import Observed
-from shaper.plan import Plan, plan
+from shaper.plan import Plan
 from shaper.steering import Steering, steer
 from shaper.trust import TrustRules
 from shaper.venue import Venue
@@ -54,6 +54,7 @@ class Pipeline:
         self.ladder = Ladder()
         self.gateway = Gateway.of(venue)
         self.steering: Steering | None = None
+        self.overrides: tuple[Override, ...] = ()
         self.asked = Asked("blind", None, "none has been issued yet", None)
         self.baseline: Forecast | None = None
         self.last_tick: datetime | None = None
@@ -100,9 +101,14 @@ class Pipeline:
         if self.last_tick is None or tick > self.last_tick:
             self.last_tick = tick
             self.issue(tick)
+        return self.again(at)
+
+    def again(self, at: datetime) -> Update:
+        """Plan once more on the newest forecast and measurement."""
         forecast, rung = self.choose(at.timestamp())
-        made, note = self.plan(at.timestamp(), forecast)
-        return Update(at, forecast, made, self.forecast_note(rung), note)
+        inputs, note = self.gather(at.timestamp(), forecast)
+        made = None if inputs is None else self.plan(inputs)
+        return Update(at, forecast, made, self.forecast_note(rung), note, inputs)
 
     def turn_back(self, at: datetime) -> None:
         """The clock went back: what was said of a time that has not come is forgotten; the demand of a moment ago still holds."""
@@ -139,25 +145,29 @@ class Pipeline:
         owed = f"the model owes {self.ladder.owed} good answers" if self.ladder.owed else "the model has not answered"
         return f"{self.asked.note or owed}; {served}"
 
-    def plan(self, at_s: float, forecast: Forecast | None) -> tuple[Plan | None, str | None]:
-        """The plan for now and what is wrong with what it stands on; no plan before any demand was measured."""
-        started = time.perf_counter()
+    def gather(self, at_s: float, forecast: Forecast | None) -> tuple[Inputs | None, str | None]:
+        """What a plan of now is made of, with the leash that forecasts have earned, and what is wrong with the measurement.
+
+        None before any demand was measured.
+        """
         demand, note = self.measure(at_s)
         if demand is None:
             return None, note
         observed = self.gateway.observed(at_s, demand)
-        made = self.decide(forecast, observed)
+        self.steering = steer(self.venue, forecast, observed, self.steering or self.trust)
+        pins = tuple(pin for pin in self.overrides if pin.until_s > at_s)
+        return Inputs(forecast, observed, self.steering.leash, pins), note
+
+    def plan(self, inputs: Inputs) -> Plan:
+        """The plan of some inputs, which the gateway is taken to follow."""
+        started = time.perf_counter()
+        made = decided(self.venue, inputs)
         self.gateway.follow(made)
-        self.metrics.demand.set(observed.demand_per_s)
+        self.metrics.demand.set(inputs.observed.demand_per_s)
+        self.metrics.trust.set(0.0 if self.steering is None else self.steering.trust.weight)
         self.metrics.show(made)
         self.metrics.plan_seconds.observe(time.perf_counter() - started)
-        return made, note
-
-    def decide(self, forecast: Forecast | None, observed: Observed) -> Plan:
-        """The plan of a forecast on the leash that it has earned."""
-        self.steering = steer(self.venue, forecast, observed, self.steering or self.trust)
-        self.metrics.trust.set(self.steering.trust.weight)
-        return plan(self.venue, forecast, observed, self.steering.leash)
+        return made
 
     def measure(self, at_s: float) -> tuple[Rate | None, str | None]:
         """Demand now: as the gateway tells, as counted, as the targets imply, or as it was last known, which is noted."""

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -22,6 +23,7 @@ from data.errors import DataError
 from serving.api import create_app
 from serving.dashboard.page import Page
 from serving.edge import App, Edge
+from serving.events import Events
 from serving.front import Front
 from serving.guard import Guard
 from serving.loop import Sidecar
@@ -35,7 +37,19 @@ LOG = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that says where it listens, and that does not raise the signal again which ended it."""
+    """Uvicorn that says where it listens, and that does not raise the signal again which ended it.
+
+    `events` are closed with it: who watches them would never go by himself.
+    """
+
+    def __init__(self, config: uvicorn.Config, events: Events) -> None:
+        super().__init__(config)
+        self.events = events
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        self.events.close()
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the address."""
@@ -74,7 +88,7 @@ def serve(sidecar: Sidecar, host: str, port: int, access: Access) -> None:
         **encryption(access.security),
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = Server(config)
+    server = Server(config, sidecar.board.events)
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))

@@ -68,6 +68,27 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """Where every plan is recorded (None: nowhere), in how many files of what size at the most."""
+
+    folder: str | None = None
+    file_mb: int = 16
+    files: int = 64
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the state is kept (None: nowhere), how often, and after how many MB of posted rows at the latest.
+
+    A history that is played needs none: it starts where it is told to.
+    """
+
+    folder: str | None = None
+    every_s: float = 60.0
+    journal_mb: int = 16
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole file; `venue` and `trust` are the shaper's own values."""
 
@@ -76,6 +97,8 @@ class Settings:
     server: Server = Server()
     model: Model = Model()
     feed: Feed = Feed()
+    audit: Audit = Audit()
+    state: State = State()
     security: Security = field(default_factory=Security)
 
 
@@ -96,7 +119,9 @@ def resolved(settings: Settings, folder: Path) -> Settings:
         key=under(folder, given.key),
         client_ca=under(folder, given.client_ca),
     )
-    return replace(settings, model=model, feed=feed, security=security)
+    audit = replace(settings.audit, folder=under(folder, settings.audit.folder))
+    state = replace(settings.state, folder=under(folder, settings.state.folder))
+    return replace(settings, model=model, feed=feed, audit=audit, state=state, security=security)
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -106,8 +131,11 @@ def under(folder: Path, name: str | None) -> str | None:
 
 def check(settings: Settings, where: str) -> None:
     """Raise UsageError at the first setting that is out of range or contradicts another."""
-    rules = (*server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed))
-    rules += tuple(security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)))
+    rules = (
+        *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
+        *audit_rules(settings.audit), *state_rules(settings.state),
+        *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
+    )  # fmt: skip
     for holds, expected, found, remedy in rules:
         if not holds:
             raise UsageError(where, expected=expected, found=found, remedy=remedy)
@@ -159,6 +187,18 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
         f"{feed.start} and {feed.until}",
         "correct one of them",
     )
+
+
+def audit_rules(audit: Audit) -> Iterator[Rule]:
+    """Rules of `[audit]`."""
+    yield 1 <= audit.file_mb <= 1024, "audit.file_mb from 1 to 1024 MB", str(audit.file_mb), "16 suits most"
+    yield audit.files >= 2, "audit.files of at least 2", str(audit.files), "64 suits most"
+
+
+def state_rules(state: State) -> Iterator[Rule]:
+    """Rules of `[state]`."""
+    yield 1 <= state.every_s <= 3600, "state.every_s from 1 to 3600 s", str(state.every_s), "60 suits most"
+    yield 1 <= state.journal_mb <= 1024, "state.journal_mb from 1 to 1024 MB", str(state.journal_mb), "16 suits most"
 
 
 def is_loopback(host: str) -> bool:

@@ -5,6 +5,7 @@ the event loop alone, so it needs no lock.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,21 +13,27 @@ from datetime import datetime
 import msgspec
 
 from serving.events import Event, Events
+from shaper.decision import Inputs
 from shaper.forecast import Forecast
 from shaper.plan import Plan
 
 LOG = logging.getLogger(__name__)
+PLANS_KEPT = 500
 
 
 @dataclass(frozen=True)
 class Update:
-    """What a step came to: the forecast to use, the new plan, and what is wrong with either (None: none, nothing)."""
+    """What a step came to: the forecast to use, the new plan, and what is wrong with either (None: none, nothing).
+
+    `inputs` is what the plan was made of.
+    """
 
     at: datetime
     forecast: Forecast | None
     plan: Plan | None
     forecast_note: str | None
     plan_note: str | None
+    inputs: Inputs | None = None
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -38,7 +45,10 @@ class Readiness(msgspec.Struct, frozen=True):
 
 @dataclass
 class Board:
-    """The latest good answers. `notes` says by part what is wrong with it now; `now_s` is the feed's clock."""
+    """The latest good answers. `notes` says by part what is wrong with it now; `now_s` is the feed's clock.
+
+    `plans` are the newest ones with the time from which each holds, `newest` is the last step that made one.
+    """
 
     now_s: Callable[[], float]
     forecast: bytes | None = None
@@ -48,6 +58,13 @@ class Board:
     had_forecast: bool = False
     notes: dict[str, str] = field(default_factory=dict)
     events: Events = field(default_factory=Events)
+    plans: deque[tuple[float, bytes]] = field(default_factory=lambda: deque(maxlen=PLANS_KEPT))
+    newest: Update | None = None
+
+    @property
+    def newest_inputs(self) -> Inputs | None:
+        """What the newest plan was made of."""
+        return None if self.newest is None else self.newest.inputs
 
     def post(self, update: Update) -> None:
         """Answer with the outcome of a step from now on, and tell what changed."""
@@ -60,8 +77,17 @@ class Board:
             self.plan, self.plan_until_s = msgspec.json.encode(update.plan), update.plan.valid_until_s
             if update.plan.stage != self.stage:
                 self.say("plan", f"is {update.plan.stage}, {update.plan.reason}")
-            self.stage = update.plan.stage
+            self.stage, self.newest = update.plan.stage, update
+            self.plans.append((update.plan.valid_from_s, self.plan))
             self.events.publish("plan", self.plan)
+
+    def resume(self, body: bytes) -> None:
+        """Answer with the plan of an earlier process, as long as it holds."""
+        plan = msgspec.json.decode(body, type=Plan)
+        if plan.valid_until_s <= self.now_s():
+            return
+        self.plan, self.plan_until_s, self.stage = body, plan.valid_until_s, plan.stage
+        self.had_forecast = plan.forecast is not None
 
     def note(self, part: str, text: str | None) -> None:
         """Say what is wrong with a part, or that nothing is; a part that begins or ceases to work is an event."""

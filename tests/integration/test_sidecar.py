@@ -73,6 +73,25 @@ def test_garbage_neither_stops_nor_spoils_it(config: Path) -> None:
         assert sidecar.stop() == 0
 
 
+def test_plans_and_events_are_streamed_and_who_watches_does_not_delay_the_end(config: Path) -> None:
+    import http.client
+    import time
+
+    with running(config, "--history", str(config.parent / "history"), "--speed", "150") as sidecar:
+        sidecar.wait_for("/readyz")
+        connection = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=30)
+        connection.request("GET", "/v1/events", headers={"Last-Event-ID": "0"})
+        answer = connection.getresponse()
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        seen: set[bytes] = set()
+        while not {b"event: plan", b"event: event"} <= seen:
+            seen.add(answer.readline().strip())
+        begun = time.monotonic()
+        assert sidecar.stop() == 0
+        assert time.monotonic() - begun < 4  # an open connection is given 5 s
+        connection.close()
+
+
 def test_a_process_that_is_killed_leaves_nothing_and_starts_again(config: Path) -> None:
     before = sorted(config.parent.rglob("*"))
     assert len(before) > 4
