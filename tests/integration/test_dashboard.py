@@ -28,23 +28,36 @@ DRAWN = "[...document.querySelectorAll('.plot canvas')].length"
 CHECKS = (Path(__file__).parent / "page_checks.js").read_text("utf-8")
 
 
-@pytest.fixture
-def sidecar(tmp_path: Path) -> Iterator[Running]:
-    write_artefact(tmp_path / "artefact")
-    history = write_history(tmp_path / "history")
-    config = write_config(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dashboard")
+
+
+@pytest.fixture(scope="module")
+def sidecar(folder: Path) -> Iterator[Running]:
+    write_artefact(folder / "artefact")
+    history = write_history(folder / "history")
+    config = write_config(folder)
     config.write_text(config.read_text("utf-8") + NODES, "utf-8")
-    with running(config, "--history", str(history), "--speed", "60") as made:
+    with running(config, "--history", str(history), "--speed", "30") as made:
         made.wait_for("/readyz")
         yield made
 
 
-@pytest.fixture
-def tab(sidecar: Running, tmp_path: Path) -> Iterator[Tab]:
-    with opened(f"http://127.0.0.1:{sidecar.port}/", tmp_path / "profile") as made:
-        made.wait_for("document.querySelectorAll('#settings tbody tr').length > 0")
+@pytest.fixture(scope="module")
+def browser(sidecar: Running, folder: Path) -> Iterator[Tab]:
+    with opened(f"http://127.0.0.1:{sidecar.port}/", folder / "profile") as made:
         yield made
-        assert made.complaints == []
+
+
+@pytest.fixture
+def tab(browser: Tab) -> Iterator[Tab]:
+    """The page, loaded anew; it may have complained of nothing in the end."""
+    browser.complaints = []
+    browser.tell("Page.reload", ignoreCache=True)
+    browser.wait_for("document.readyState === 'complete' && document.querySelectorAll('#settings tbody tr').length > 0")
+    yield browser
+    assert browser.complaints == []
 
 
 def test_the_page_shows_the_plan_its_reason_and_charts_that_have_data(tab: Tab, sidecar: Running) -> None:
