@@ -27,6 +27,11 @@ def tracking_server() -> "Server | None":
     return Server(uri, (user, password) if user else None, token or None) if uri else None
 
 
+def token_text() -> str:
+    """The tokens in `SHAPER_TOKENS`, as `serving.security` reads them; empty when it is unset."""
+    return os.environ.get("SHAPER_TOKENS", "")
+
+
 def unless_told_otherwise(name: str, value: str) -> None:
     """Set a variable for this process and those that it starts, where nobody has set it."""
     os.environ.setdefault(name, value)

@@ -28,6 +28,7 @@ from serving.answers import (
     require_type,
     sidecar,
 )
+from serving.dashboard.routes import read_series
 from serving.errors import RefusedError
 from serving.gateway import Report
 from serving.loop import Sidecar
@@ -97,7 +98,7 @@ async def read_metrics(state: State) -> Response[bytes]:
 
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
-    take_observations, take_report, read_forecast, read_plan, is_live, is_ready, read_metrics,
+    take_observations, take_report, read_forecast, read_plan, read_series, is_live, is_ready, read_metrics,
     *plans.HANDLERS, *overrides.HANDLERS, *events.HANDLERS, *stream.HANDLERS,
 )  # fmt: skip
 

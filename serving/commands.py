@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from data.environment import history_folder, tracking_server
 from data.errors import DataError, UsageError
 from data.published import fetch, is_reference
-from serving.settings import Settings, check, read_settings
+from serving.security import Access, keyring
+from serving.settings import Settings, check, is_loopback, read_settings
 
 if TYPE_CHECKING:
     from serving.audit.trail import Trail
@@ -48,6 +49,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     settings = overridden(read_settings(options.config), options)
     check(settings, str(options.config))
+    access = Access(settings.security, keyring(settings.security), is_loopback(settings.server.host))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     from serving.server import serve
 
@@ -56,7 +58,7 @@ def main(argv: list[str]) -> int:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
     sidecar.trail, sidecar.keeper = make_trail(settings), make_keeper(settings)
-    serve(sidecar, settings.server.host, settings.server.port)
+    serve(sidecar, settings.server.host, settings.server.port, access)
     return 0
 
 

@@ -1,11 +1,12 @@
 """The outermost layer of the API: who is answered, and how long it took.
 
-Decided here: only requests for a name of this machine are answered, so that no web page can reach the API by pointing a name
-of its own at the loopback address; and requests are counted by known paths alone, so that strangers cannot grow the metrics.
+Decided here: on the loopback interface only requests for a name of this machine are answered, so that no web page can reach the
+API by pointing a name of its own at it; and requests are counted by known paths alone, so that strangers cannot grow the metrics.
 """
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from serving.metrics import Metrics
@@ -36,14 +37,16 @@ PATHS = frozenset(
         "/schema/openapi.json",
     ]
 )
+INFERENCE = "/v2/models/infer"
 
 
 class Edge:
     """An ASGI application around another."""
 
-    def __init__(self, app: App, metrics: Metrics) -> None:
+    def __init__(self, app: App, metrics: Metrics, is_local: bool = True) -> None:
         self.app = app
         self.metrics = metrics
+        self.is_local = is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is no request; refuse, or time and count, what is one."""
@@ -59,16 +62,28 @@ class Edge:
             await send(message)
 
         try:
-            await (self.app if is_ours(scope) else misdirected)(scope, receive, watched)
+            await (self.app if not self.is_local or is_ours(scope) else misdirected)(scope, receive, watched)
         finally:
-            path = scope["path"] if scope["path"] in PATHS else "other"
-            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.requests.labels(counted(scope["path"]), str(status)).inc()
             self.metrics.request_seconds.observe(time.perf_counter() - started)
+
+
+def counted(path: str) -> str:
+    """The label of a path: itself where it is known, one for all inferences, else `other`."""
+    if path in PATHS:
+        return path
+    return INFERENCE if path.startswith("/v2/models/") and path.endswith("/infer") else "other"
 
 
 def is_ours(scope: Scope) -> bool:
     """Whether the Host header, if any, names this machine."""
     host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost").decode("latin-1")
+    return names_this_machine(host)
+
+
+@lru_cache(64)
+def names_this_machine(host: str) -> bool:
+    """Whether a Host header's value, with or without a port, is localhost or a loopback address."""
     return is_loopback(host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0])
 
 

@@ -28,6 +28,7 @@ from serving.keeping.keeper import Keeper
 from serving.observations import newest_known, read_observations
 from serving.pipeline import Pipeline
 from serving.planes import Link, ask
+from serving.series import Series
 from serving.state import Board, Update
 from shaper.decision import Override, OverrideError, check
 from shaper.plan import Plan
@@ -59,9 +60,11 @@ class Sidecar:
     has_failed: bool = False
     stopped_by: DataPlaneError | None = None
     links: tuple[Link, ...] = field(init=False)
+    series: Series = field(init=False)
 
     def __post_init__(self) -> None:
         """Watch over each data plane."""
+        self.series = Series(self.pipeline)
         failures = self.pipeline.metrics.plane_failures
         self.links = tuple(
             Link(plane, time.monotonic, lambda name, what: failures.labels(name, what).inc()) for plane in self.planes
@@ -161,6 +164,7 @@ class Sidecar:
             self.pipeline.metrics.failures.inc()
             self.board.note("step", f"failed at {at.isoformat()}: {type(error).__name__}: {error}")
             return
+        self.series.take(update)
         self.board.post(update)
         if update.plan is not None:
             self.record(update)

@@ -9,20 +9,26 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 
 from data.errors import DataError
 from serving.api import create_app
+from serving.dashboard.page import Page
 from serving.edge import App, Edge
 from serving.events import Events
+from serving.front import Front
+from serving.guard import Guard
 from serving.loop import Sidecar
+from serving.oip.endpoint import InferenceEndpoint
+from serving.security import Access, Security
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 GRACE_S = 5
@@ -50,7 +56,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit:
             for listener in sockets or ():
-                print(f"shaper serves on {address(listener)}", flush=True)
+                url = address(listener)
+                print(f"shaper serves on {url.replace('http', 'https', 1) if self.config.is_ssl else url}", flush=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -66,17 +73,19 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(sidecar: Sidecar, host: str, port: int) -> None:
+def serve(sidecar: Sidecar, host: str, port: int, access: Access) -> None:
     """Answer until a signal. Raises DataError when the address is taken or a data plane will never open."""
     listener = listen(host, port)
-    app = create_app(sidecar, version(DISTRIBUTION))
     config = uvicorn.Config(
-        Edge(cast("App", app), sidecar.pipeline.metrics),
+        application(sidecar, version(DISTRIBUTION), access),
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
         lifespan="on",
         server_header=False,
+        proxy_headers=False,
+        limit_concurrency=access.security.max_connections,
+        **encryption(access.security),
         timeout_graceful_shutdown=GRACE_S,
     )
     server = Server(config, sidecar.board.events)
@@ -88,6 +97,26 @@ def serve(sidecar: Sidecar, host: str, port: int) -> None:
             "data plane", expected="one that opens", found=str(sidecar.stopped_by), remedy="correct its settings"
         ) from sidecar.stopped_by
     LOG.info("stopped")
+
+
+def application(sidecar: Sidecar, release: str, access: Access) -> App:
+    """All that answers: the edge, the guard, behind them the parts with paths of their own, and the framework for the rest."""
+    page = Page()
+    inference = InferenceEndpoint(lambda: sidecar.pipeline.forecaster, release)
+    parts: dict[str, App] = {"": page, "dashboard": page, "v2": inference}
+    front = Front(parts, cast("App", create_app(sidecar, release)))
+    guard = Guard.around(front, access)
+    return Edge(guard, sidecar.pipeline.metrics, access.is_local)
+
+
+def encryption(security: Security) -> dict[str, Any]:
+    """Uvicorn's settings for TLS; none without a certificate."""
+    if security.certificate is None:
+        return {}
+    shown = (
+        {} if security.client_ca is None else {"ssl_ca_certs": security.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    )
+    return {"ssl_certfile": security.certificate, "ssl_keyfile": security.key, **shown}
 
 
 def listen(host: str, port: int) -> socket.socket:

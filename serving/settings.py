@@ -7,7 +7,7 @@ file that names them. Every fault is a UsageError (status 2) that names the key.
 import ipaddress
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +21,7 @@ from serving.chain.settings import Chain
 from serving.chain.settings import rules as chain_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
+from serving.security import ENVIRONMENT, Security, security_rules
 from shaper.trust import TrustRules
 from shaper.venue import Venue
 
@@ -31,7 +32,7 @@ Rule = tuple[bool, str, str, str]  # whether it holds, what is expected, what wa
 
 @dataclass(frozen=True)
 class Server:
-    """Where the API listens: loopback only; port 0 picks a free one."""
+    """Where the API listens: loopback, unless `[security]` says who may ask; port 0 picks a free one."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -115,6 +116,7 @@ class Settings:
     chain: Chain | None = None
     audit: Audit = Audit()
     state: State = State()
+    security: Security = field(default_factory=Security)
 
 
 def read_settings(path: Path) -> Settings:
@@ -126,15 +128,23 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     """The same settings with paths made absolute from a folder."""
     model = replace(settings.model, artefact=under(folder, settings.model.artefact))
     feed = replace(settings.feed, folder=under(folder, settings.feed.folder))
+    given = settings.security
+    security = replace(
+        given,
+        tokens=under(folder, given.tokens),
+        certificate=under(folder, given.certificate),
+        key=under(folder, given.key),
+        client_ca=under(folder, given.client_ca),
+    )
     audit = replace(settings.audit, folder=under(folder, settings.audit.folder))
     state = replace(settings.state, folder=under(folder, settings.state.folder))
     dataplane = settings.dataplane.resolved(folder)
-    return replace(settings, model=model, feed=feed, audit=audit, state=state, dataplane=dataplane)
+    return replace(settings, model=model, feed=feed, audit=audit, state=state, dataplane=dataplane, security=security)
 
 
 def under(folder: Path, name: str | None) -> str | None:
-    """A path made absolute from a folder; the name of a registered model stays as it is."""
-    return name if name is None or is_reference(name) else str(folder / Path(name).expanduser())
+    """A path made absolute from a folder; the name of a registered model, or of the environment, stays as it is."""
+    return name if name in (None, ENVIRONMENT) or is_reference(name) else str(folder / Path(name).expanduser())
 
 
 def check(settings: Settings, where: str) -> None:
@@ -143,6 +153,7 @@ def check(settings: Settings, where: str) -> None:
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
         *audit_rules(settings.audit), *state_rules(settings.state),
         *plane_rules(settings),
+        *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
     )  # fmt: skip
     for holds, expected, found, remedy in rules:
         if not holds:
@@ -151,12 +162,6 @@ def check(settings: Settings, where: str) -> None:
 
 def server_rules(server: Server) -> Iterator[Rule]:
     """Rules of `[server]`."""
-    yield (
-        is_loopback(server.host),
-        "server.host on the loopback interface, for the API asks nobody who they are",
-        repr(server.host),
-        "listen on 127.0.0.1 and put a proxy that authenticates in front",
-    )
     yield 0 <= server.port <= 65535, "server.port from 0 to 65535", str(server.port), "choose another"
 
 

@@ -49,13 +49,13 @@ def bare(body: bytes) -> Iterator[tuple[int, int]]:
         process.stdout.close()
 
 
-async def ask_again_and_again(port: int, until: float) -> list[float]:
+async def ask_again_and_again(port: int, until: float, request: bytes) -> list[float]:
     """Seconds that each answer took on one connection that is kept open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     took = []
     while time.perf_counter() < until:
         begun = time.perf_counter()
-        writer.write(REQUEST)
+        writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
@@ -66,12 +66,12 @@ async def ask_again_and_again(port: int, until: float) -> list[float]:
     return took
 
 
-def measure(port: int, connections: int, seconds: float) -> tuple[float, list[float]]:
+def measure(port: int, connections: int, seconds: float, request: bytes = REQUEST) -> tuple[float, list[float]]:
     """Answers a second, and the sorted seconds that they took."""
 
     async def together() -> list[float]:
         until = time.perf_counter() + seconds
-        parts = await asyncio.gather(*(ask_again_and_again(port, until) for _ in range(connections)))
+        parts = await asyncio.gather(*(ask_again_and_again(port, until, request) for _ in range(connections)))
         return sorted(value for part in parts for value in part)
 
     took = asyncio.run(together())

@@ -55,7 +55,7 @@ class Running:
 
 
 @contextmanager
-def running(config: Path, *options: str) -> Iterator[Running]:
+def running(config: Path, *options: str, scheme: str = "http") -> Iterator[Running]:
     """Start `shaper serve`, hand it over once it answers, and end it. Its log goes to `serve.log` beside the configuration."""
     begun = time.monotonic()
     with (config.parent / "serve.log").open("w") as log:
@@ -66,7 +66,7 @@ def running(config: Path, *options: str) -> Iterator[Running]:
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        assert line.startswith("shaper serves on http://127.0.0.1:"), (config.parent / "serve.log").read_text()
+        assert line.startswith(f"shaper serves on {scheme}://127.0.0.1:"), (config.parent / "serve.log").read_text()
         yield Running(process, int(line.rpartition(":")[2]), time.monotonic() - begun)
     finally:
         process.kill()

@@ -1,0 +1,96 @@
+"""Tensors of a request into arrays, and arrays into the tensors of an answer.
+
+Decided here: what a tensor may be. Unknown values are `null` in JSON and NaN in binary, for the window of a model may have
+gaps; infinities, other shapes and other types are refused, each with what was expected and what was found.
+"""
+
+import math
+from array import array
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.oip.messages import InferenceError, InputTensor, OutputTensor, TensorMetadata
+
+DATATYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+SIZE, WANTED, WANTED_BY_DEFAULT = "binary_data_size", "binary_data", "binary_data_output"
+Decoder = msgspec.json.Decoder[Any]
+PLAIN: msgspec.json.Decoder[list[float]] = msgspec.json.Decoder(list[float])
+DECODERS: tuple[Decoder, ...] = (
+    msgspec.json.Decoder(list[float | None]),
+    msgspec.json.Decoder(list[list[float | None]]),
+    msgspec.json.Decoder(list[list[list[float | None]]]),
+)  # by depth: the specification allows flat data and nested
+Array = NDArray[np.float32]
+
+
+def read_tensor(tensor: InputTensor, expected: TensorMetadata, binary: memoryview) -> tuple[Array, memoryview]:
+    """An input as an array of its shape, and the binary data after it. Raises InferenceError for any other tensor."""
+    require_shape(tensor, expected)
+    size = tensor.parameters.get(SIZE)
+    values = from_json(tensor) if size is None else from_binary(tensor, size, binary)
+    count = math.prod(tensor.shape)
+    if values.size != count:
+        raise refused(tensor.name, f"{count} numbers for the shape {list(tensor.shape)}", str(values.size))
+    if np.isinf(values).any():
+        raise refused(tensor.name, "finite numbers within FP32, or null (NaN in binary) where unknown", "infinity")
+    return values.reshape(tensor.shape), binary[size or 0 :]
+
+
+def require_shape(tensor: InputTensor, expected: TensorMetadata) -> None:
+    """Raise InferenceError unless a tensor has a known type, at least one row, and the shape that the model reads."""
+    if tensor.datatype not in DATATYPES:
+        raise refused(tensor.name, f"a datatype among {', '.join(DATATYPES)}", tensor.datatype)
+    rows, *rest = tensor.shape or (0,)
+    if rows < 1 or rest != list(expected.shape[1:]):
+        raise refused(tensor.name, f"the shape {list(expected.shape)}, -1 being 1 or more", str(list(tensor.shape)))
+
+
+def from_json(tensor: InputTensor) -> Array:
+    """The numbers of `data`, flat or nested, in one line."""
+    data = memoryview(tensor.data)
+    begins = bytes(data[:64]).translate(None, b" \t\r\n")
+    depth = len(begins) - len(begins.lstrip(b"["))
+    if not 1 <= depth <= len(DECODERS):
+        raise refused(tensor.name, f"data as a list, or nested up to {len(DECODERS)} deep", f"depth {depth}")
+    if depth == 1:
+        with suppress(msgspec.DecodeError):  # which a null would be
+            return np.frombuffer(array("f", PLAIN.decode(data)), np.float32)  # numpy alone takes five times as long
+    try:
+        with np.errstate(over="ignore"):  # beyond FP32 is infinity, which is refused in its turn
+            return np.array(DECODERS[depth - 1].decode(data), np.float32).reshape(-1)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise refused(tensor.name, "numbers or null, in rows of equal length", str(error)) from error
+
+
+def from_binary(tensor: InputTensor, size: object, binary: memoryview) -> Array:
+    """The numbers of as many bytes as are said to be this tensor's, little-endian."""
+    kind = DATATYPES[tensor.datatype]
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary) or size % kind.itemsize:
+        raise refused(tensor.name, f"{SIZE} of whole {tensor.datatype} numbers within {len(binary)} bytes", str(size))
+    with np.errstate(over="ignore"):
+        return np.frombuffer(bytes(binary[:size]), kind).astype(np.float32)
+
+
+def write_tensor(name: str, values: Array, as_binary: bool) -> tuple[OutputTensor, bytes]:
+    """An output, and the bytes that go after the JSON (none when its numbers are in it)."""
+    if as_binary:
+        body = np.ascontiguousarray(values, "<f4").tobytes()
+        return OutputTensor(name, values.shape, "FP32", {SIZE: len(body)}), body
+    return OutputTensor(name, values.shape, "FP32", data=values.reshape(-1).tolist()), b""
+
+
+def one_of_each(names: Sequence[str], known: Sequence[str], what: str) -> None:
+    """Raise InferenceError for a name that is unknown or comes twice."""
+    for place, name in enumerate(names):
+        if name not in known or name in names[:place]:
+            raise refused(what, f"names among {', '.join(known)}, each once", repr(name))
+
+
+def refused(where: str, expected: str, found: str) -> InferenceError:
+    """The error of a request that cannot be answered."""
+    return InferenceError(f"{where}: expected {expected}; found {found}")
