@@ -73,6 +73,7 @@ def overridden(settings: Settings, options: argparse.Namespace) -> Settings:
 def assemble(settings: Settings) -> "Sidecar":
     """All parts, made of settings. Raises DataError or UsageError for a model or history that cannot be used."""
     from serving.demand import RecentOrders
+    from serving.embedded.plane import gateway_of
     from serving.inference import Forecaster, artefact_folder
     from serving.loop import Sidecar
     from serving.metrics import Metrics
@@ -86,7 +87,9 @@ def assemble(settings: Settings) -> "Sidecar":
     orders = RecentOrders(settings.feed.demand_window_s)
     pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model.max_blind_ticks)
     feed = make_feed(settings, pipeline)
-    return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
+    gateway = gateway_of(settings, metrics.registry)
+    planes = () if gateway is None else (gateway,)
+    return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()), planes)
 
 
 def fetched(artefact: str | None) -> str | None:

@@ -16,6 +16,7 @@ from typing import TypeVar
 import polars as pl
 
 from data.errors import DataError
+from serving.dataplane import DataPlane
 from serving.errors import RefusedError
 from serving.feeds import Feed, Step
 from serving.gateway import Report
@@ -29,17 +30,20 @@ T = TypeVar("T")
 
 @dataclass
 class Sidecar:
-    """A feed, a pipeline, the board that the API reads, and the thread that works."""
+    """A feed, a pipeline, the board that the API reads, the data planes that enforce plans, and the thread that works."""
 
     feed: Feed
     pipeline: Pipeline
     board: Board
+    planes: tuple[DataPlane, ...] = ()
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="shaper"))
     has_failed: bool = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Step in the background while the context is open; a step under way is finished before it closes."""
+        for plane in self.planes:
+            await plane.open()
         task = asyncio.create_task(self.run())
         try:
             yield
@@ -47,6 +51,8 @@ class Sidecar:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            for plane in self.planes:
+                await plane.close()
             await asyncio.to_thread(self.thread.shutdown, cancel_futures=True)
 
     async def run(self) -> None:
@@ -65,7 +71,14 @@ class Sidecar:
     async def advance(self, step: Step) -> None:
         """Work one step and show what came of it."""
         try:
+            for plane in self.planes:
+                report = await plane.report()
+                if report is not None:
+                    await self.report(report)
             update = await self.work(lambda: self.pipeline.step(step.at, step.frames))
+            if update.plan is not None:
+                for plane in self.planes:
+                    await plane.apply(update.plan)
         except Exception as error:
             LOG.exception("a step failed; the last good plan stays")
             self.pipeline.metrics.failures.inc()

@@ -17,10 +17,10 @@ from typing import cast
 
 import uvicorn
 
-from data.errors import DataError
 from serving.api import create_app
 from serving.edge import App, Edge
 from serving.loop import Sidecar
+from serving.sockets import address, listen
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 GRACE_S = 5
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
 
 def serve(sidecar: Sidecar, host: str, port: int) -> None:
     """Answer until a signal. Raises DataError when the address is taken."""
-    listener = listen(host, port)
+    listener = listen(host, port, "server.port")
     app = create_app(sidecar, version(DISTRIBUTION))
     config = uvicorn.Config(
         Edge(cast("App", app), sidecar.pipeline.metrics),
@@ -70,26 +70,3 @@ def serve(sidecar: Sidecar, host: str, port: int) -> None:
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
     LOG.info("stopped")
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 picks a free one. Raises DataError when the address is taken."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise DataError(
-            "server.port",
-            expected=f"a free port on {host}",
-            found=f"{port}: {error.strerror}",
-            remedy="choose another, or 0",
-        ) from error
-    return listener
-
-
-def address(listener: socket.socket) -> str:
-    """The URL of a socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -17,6 +17,7 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from serving.gateway_settings import GatewaySettings, gateway_rules
 from shaper.venue import Venue
 
 LOOPBACK_NAME = "localhost"
@@ -65,12 +66,13 @@ class Feed:
 
 @dataclass(frozen=True)
 class Settings:
-    """The whole file; `venue` is the shaper's own value."""
+    """The whole file; `venue` is the shaper's own value, `gateway` the embedded one (None: there is none)."""
 
     venue: Venue
     server: Server = Server()
     model: Model = Model()
     feed: Feed = Feed()
+    gateway: GatewaySettings | None = None
 
 
 def read_settings(path: Path) -> Settings:
@@ -92,7 +94,10 @@ def under(folder: Path, name: str | None) -> str | None:
 
 def check(settings: Settings, where: str) -> None:
     """Raise UsageError at the first setting that is out of range or contradicts another."""
-    rules = (*server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed))
+    rules = [*server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed)]
+    if settings.gateway is not None:
+        is_local = is_loopback(settings.gateway.host)
+        rules += gateway_rules(settings.gateway, settings.venue, settings.server.port, is_local)
     for holds, expected, found, remedy in rules:
         if not holds:
             raise UsageError(where, expected=expected, found=found, remedy=remedy)
