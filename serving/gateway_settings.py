@@ -68,7 +68,7 @@ class GatewaySettings:
     retry_share: float = 0.2
     hedge_s: float = 0.05
     check_s: float = 1.0
-    open_after: int = 3
+    open_after: int = 5
     max_blocks_behind: int = 5
     remember_s: float = 120.0
     max_remembered: int = 50_000

@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
 
 def serve(sidecar: Sidecar, host: str, port: int) -> None:
     """Answer until a signal. Raises DataError when the address is taken."""
-    listener = listen(host, port, "server.port")
+    listener = listen(host, port)
     app = create_app(sidecar, version(DISTRIBUTION))
     config = uvicorn.Config(
         Edge(cast("App", app), sidecar.pipeline.metrics),

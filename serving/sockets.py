@@ -5,7 +5,7 @@ import socket
 from data.errors import DataError
 
 
-def listen(host: str, port: int, key: str) -> socket.socket:
+def listen(host: str, port: int, key: str = "server.port") -> socket.socket:
     """A bound socket; port 0 picks a free one. Raises DataError that names the setting `key` when the address is taken."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -35,7 +35,10 @@ class Waiting:
 
 
 class Gate:
-    """Orders that wait and their permits. `places` says how many more upstreams would take now; times are the loop's."""
+    """Orders that wait, and permits. `places` says how many orders upstreams take at once; times are the loop's.
+
+    Permits are counted here, for an order that has one is under way before its upstream knows of it.
+    """
 
     def __init__(self, admission: Admission, loop: asyncio.AbstractEventLoop, places: Callable[[], int]) -> None:
         self.admission = admission
@@ -43,6 +46,7 @@ class Gate:
         self._places = places
         self._waiting: dict[str, Waiting] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.under_way = 0
 
     async def enter(self, order: Order, until_s: float) -> Permit | Refused:
         """Leave to be sent, or why not; waits at most until a time of the loop's."""
@@ -70,13 +74,14 @@ class Gate:
         """Give a permit back; returns the order's latency in seconds."""
         at_s = self._loop.time()
         latency_s = self.admission.finish(permit, at_s)
+        self.under_way -= 1
         if self.admission.waiting:
             self.pump(at_s)
         return latency_s
 
     def pump(self, at_s: float) -> None:
         """Let in as many as quotas and upstreams allow."""
-        while self.admission.waiting and self._places() > 0:
+        while self.admission.waiting and self.under_way < self._places():
             permit, dropped = self.admission.next(at_s)
             for order in dropped:
                 self._tell(order, unable("waited too long in a queue that stands", BUSY_S))
@@ -84,7 +89,9 @@ class Gate:
                 if self._timer is None and self.admission.waiting:
                     self._timer = self._loop.call_later(PUMP_S, self._again)
                 return
-            if not self._tell(permit.order, permit):
+            if self._tell(permit.order, permit):
+                self.under_way += 1
+            else:
                 self.admission.finish(permit, at_s)
 
     def empty(self, reason: str) -> None:

@@ -72,19 +72,19 @@ class Monitor:
         self._eject(at_s)
 
     async def _block(self, up: Upstream) -> int | None:
-        """The newest block of a node, 0 where that is not asked, None when the check failed."""
+        """The newest block of a node, 0 where that is not asked, None when the check failed.
+
+        Its latency counts while orders do not fail, so that a node that was slow once is not thought slow for ever.
+        """
         path = up.settings.health_path
-        if path is not None:
-            found = await up.ask("GET", b"", up.settings.timeout_s, path)
-            return REST_BLOCK if isinstance(found, Answered) and found.status < 300 else None
-        found = await up.ask("POST", BLOCK, up.settings.timeout_s)
-        reply = rpc.read_reply(found.body) if isinstance(found, Answered) and found.status < 300 else None
-        if reply is None:
+        method, body = ("POST", BLOCK) if path is None else ("GET", b"")
+        found = await up.ask(method, body, up.settings.timeout_s, path or "")
+        if not isinstance(found, Answered) or found.status >= 300:
             return None
-        try:
-            return int(msgspec.json.decode(reply.result, type=str), 16)
-        except (msgspec.DecodeError, ValueError):
-            return None
+        block = REST_BLOCK if path is not None else block_of(found.body)
+        if block is not None and up.health.failed == 0:
+            up.trust(found)
+        return block
 
     def _met(self, up: Upstream) -> None:
         """An order met a failure."""
@@ -115,3 +115,12 @@ class Monitor:
         for up, health in zip(ups, ejected(tuple(up.health for up in ups), self._rules, at_s), strict=True):
             up.health = health
         self._router.ejected = frozenset(i for i, up in enumerate(ups) if up.health.out_until_s > at_s)
+
+
+def block_of(body: bytes) -> int | None:
+    """The number of a block in an answer of JSON-RPC."""
+    reply = rpc.read_reply(body)
+    try:
+        return None if reply is None else int(msgspec.json.decode(reply.result, type=str), 16)
+    except (msgspec.DecodeError, ValueError):
+        return None

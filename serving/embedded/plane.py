@@ -36,11 +36,13 @@ from serving.settings import Settings
 from serving.sockets import address, listen
 from shaper.admission import Admission
 from shaper.plan import Plan
+from shaper.tiers import PARTS, share_capacity
 from shaper.venue import Venue
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 75  # how long a client's idle connection is kept
 DRAIN_STEP_S = 0.01
+SURGE = 10.0  # demand over capacity
 
 
 class Listener(uvicorn.Server):
@@ -194,7 +196,10 @@ def configured(app: GatewayApp, settings: GatewaySettings) -> uvicorn.Config:
 
 
 def first_rates(venue: Venue) -> Mapping[str, float]:
-    """Quotas by tier before any plan: its share of the demand, at least its floor, of what all nodes can take."""
+    """Quotas by tier before any plan: as a plan would set them for all that the nodes can take in a surge.
+
+    While there is no surge they do not bind, for a tier borrows what the others leave.
+    """
     capacity_per_s = sum(node.capacity_per_s for node in venue.nodes if node.up)
-    parts = {tier.name: max(tier.demand_share, tier.floor_share) for tier in venue.tiers}
-    return {name: capacity_per_s * part / sum(parts.values()) for name, part in parts.items()}
+    shares = share_capacity(venue, capacity_per_s, SURGE * capacity_per_s, {})
+    return {share.tier.name: capacity_per_s * share.parts / PARTS for share in shares}

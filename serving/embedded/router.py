@@ -39,8 +39,8 @@ class Router:
         self._tables = {}
 
     def places(self) -> int:
-        """How many more requests upstreams would take now."""
-        return sum(max(up.limit - up.in_flight, 0) for up in self.upstreams if not up.open)
+        """How many requests the upstreams that are well take at once."""
+        return sum([up.limit for up in self.upstreams if not up.open])
 
     def pick(self, tier: str, tried: frozenset[int] = NONE) -> int | None:
         """The index of an upstream for an order of a tier, None when there is none."""

@@ -1,7 +1,7 @@
 """One upstream: a limit on what is under way there, what an attempt came to, and what is thought of it.
 
-Decided here: attempts beyond the limit wait for a place, first come first served; only what an upstream is to blame for counts
-against it.
+Decided here: attempts beyond the limit wait for a place, first come first served; what an upstream would hardly answer in time is
+not sent; only what it is to blame for counts against it.
 """
 
 import asyncio
@@ -59,8 +59,8 @@ class Upstream:
             return Failed("no place", sent=False, blame=False)
         try:
             left_s = until_s - loop.time()
-            if left_s <= 0:
-                return Failed("deadline has passed", sent=False, blame=False)
+            if left_s <= (self.health.latency_s or 0.0):
+                return Failed("too little time was left", sent=False, blame=False)
             return await self.ask(method, body, min(left_s, self.settings.timeout_s), path, headers)
         finally:
             self._release()
@@ -73,8 +73,10 @@ class Upstream:
             status, content = await self.connections.ask(method, path, told, body, within_s)
         except UnsentError as error:
             return Failed(str(error), sent=False)
-        except (BrokenError, TimeoutError) as error:
+        except BrokenError as error:
             return Failed(str(error), sent=True)
+        except TimeoutError as error:
+            return Failed(str(error), sent=True, blame=within_s >= self.settings.timeout_s)
         return Answered(status, content, time.perf_counter() - began_s)
 
     def trust(self, answer: Answered) -> None:

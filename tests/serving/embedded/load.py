@@ -1,10 +1,9 @@
 """Orders in numbers: clients that keep their connections, in one process, closed (as fast as answered) or paced."""
 
 import asyncio
-import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -12,19 +11,26 @@ import httptools
 import uvloop
 
 Request = Callable[[int], bytes]
+Meanwhile = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass
 class Result:
-    """Statuses, and the seconds that each answer took from when it was due to be asked for; sorted by `quantile`."""
+    """Numbers, statuses and seconds of each answer, from when it was due to be asked for."""
 
+    numbers: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, number: int, status: int, took_s: float) -> None:
+        self.numbers.append(number)
+        self.statuses.append(status)
+        self.took_s.append(took_s)
+
     @property
     def per_s(self) -> float:
-        return (self.took_s and len(self.took_s) / self.seconds) or 0.0
+        return len(self.took_s) / self.seconds
 
     def quantile(self, level: float) -> float:
         ordered = sorted(self.took_s)
@@ -35,17 +41,17 @@ class Client(asyncio.Protocol):
     """One connection, one request at a time; idle ones wait in `idle`."""
 
     def __init__(self, answered: Callable[["Client", int, float], None]) -> None:
-        self.answered, self.due_s = answered, 0.0
+        self.answered, self.due_s, self.number = answered, 0.0, 0
         self.transport: asyncio.Transport | None = None
         self.parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
-    def ask(self, content: bytes, due_s: float) -> None:
+    def ask(self, number: int, request: Request, due_s: float) -> None:
         assert self.transport is not None
-        self.due_s = due_s
-        self.transport.write(content)
+        self.number, self.due_s = number, due_s
+        self.transport.write(request(number))
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
@@ -88,11 +94,10 @@ def closed(port: int, connections: int, count: int, request: Request) -> Result:
         def next_one(client: Client) -> None:
             number = next(numbers, None)
             if number is not None:
-                client.ask(request(number), time.perf_counter())
+                client.ask(number, request, time.perf_counter())
 
         def answered(client: Client, status: int, took_s: float) -> None:
-            result.statuses.append(status)
-            result.took_s.append(took_s)
+            result.add(client.number, status, took_s)
             if len(result.statuses) == count:
                 over.set_result(None)
             next_one(client)
@@ -118,18 +123,23 @@ class Stream:
     request: Request
 
 
-def paced(port: int, connections: int, seconds: float, streams: list[Stream]) -> dict[str, Result]:
+def paced(
+    port: int, connections: int, seconds: float, streams: list[Stream], meanwhile: Meanwhile | None = None
+) -> dict[str, Result]:
     """Streams side by side for some seconds, each on connections of its own; what finds none free waits for one."""
     results = {stream.name: Result(seconds=seconds) for stream in streams}
 
     async def play() -> None:
+        aside = None if meanwhile is None else asyncio.create_task(meanwhile())
         players = [Player(stream, results[stream.name]) for stream in streams]
         for player in players:
             player.idle.extend([await connected(port, player.answered) for _ in range(connections)])
         began_s = time.perf_counter()
-        await asyncio.gather(*(player.play(began_s, seconds) for player in players))
+        await asyncio.wait_for(asyncio.gather(*(player.play(began_s, seconds) for player in players)), seconds + 30)
         for player in players:
             part(player.idle)
+        if aside is not None:
+            await aside
 
     uvloop.run(play())
     return results
@@ -144,24 +154,22 @@ class Player:
         self.due: deque[tuple[int, float]] = deque()
 
     def answered(self, client: Client, status: int, took_s: float) -> None:
-        self.result.statuses.append(status)
-        self.result.took_s.append(took_s)
+        self.result.add(client.number, status, took_s)
         self.idle.append(client)
         self.serve()
 
     def serve(self) -> None:
         while self.due and self.idle:
             number, due_s = self.due.popleft()
-            self.idle.popleft().ask(self.stream.request(number), due_s)
+            self.idle.popleft().ask(number, self.stream.request, due_s)
 
     async def play(self, began_s: float, seconds: float) -> None:
         count = int(seconds * self.stream.per_s)
-        times: Iterator[tuple[int, float]] = ((i, began_s + i / self.stream.per_s) for i in range(count))
-        for due in itertools.chain(times):
-            delay_s = due[1] - time.perf_counter()
-            if delay_s > 0:
-                await asyncio.sleep(delay_s)
-            self.due.append(due)
+        for number in range(count):
+            due_s = began_s + number / self.stream.per_s
+            if due_s > time.perf_counter():
+                await asyncio.sleep(due_s - time.perf_counter())
+            self.due.append((number, due_s))
             self.serve()
         while len(self.result.statuses) < count:
             await asyncio.sleep(0.01)
