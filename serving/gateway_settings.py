@@ -165,6 +165,13 @@ def limit_rules(gateway: GatewaySettings) -> Iterator[Rule]:
     for name in ("hedge_s", "check_s", "remember_s", "drain_s"):
         value = getattr(gateway, name)
         yield 0 < value <= 3600, f"gateway.{name} above 0, at most 3600 s", str(value), "correct it"
+    closing_s = gateway.drain_s + gateway.longest_attempts_s
+    yield (
+        closing_s <= LONGEST_END_S,
+        f"gateway.drain_s and all attempts of an order within {LONGEST_END_S:g} s, which the sidecar waits at its end",
+        f"{closing_s:g} s",
+        "lower drain_s, attempts or timeout_s",
+    )
     yield (
         0 < gateway.account_share <= 1,
         "gateway.account_share in (0, 1]",

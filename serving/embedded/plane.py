@@ -83,7 +83,8 @@ class EmbeddedGateway:
     async def apply(self, plan: Plan) -> None:
         """Take the quotas and the order of the tiers, the weights and the routes of a plan."""
         parts = self._open_parts()
-        parts.admission.follow({tier.tier: tier.rate_per_s for tier in plan.quotas}, parts.loop.time())
+        quotas = sorted(plan.quotas, key=lambda tier: tier.priority)
+        parts.admission.follow({tier.tier: tier.rate_per_s for tier in quotas}, parts.loop.time())
         parts.router.follow(plan)
         parts.gate.pump(parts.loop.time())
 
@@ -119,7 +120,7 @@ class Parts:
         at_s = self.loop.time()
         upstreams = [Upstream(each, self.loop) for each in settings.upstreams]
         capacity = {node.name: node.capacity_per_s for node in venue.nodes}
-        self.router = Router(upstreams, capacity, random.SystemRandom().random)
+        self.router = Router(upstreams, capacity, random.Random().random)  # noqa: S311 — it spreads load, it keeps no secret
         self.admission = Admission(
             venue.by_priority, first_rates(venue), at_s, settings.max_waiting, settings.account_share
         )

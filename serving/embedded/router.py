@@ -5,6 +5,7 @@ that was ejected, or that has no place, is out while another will do. Without an
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import overload
 
 from serving.embedded.upstreams import Upstream
 from shaper.choice import Alias, alias, choose
@@ -14,16 +15,40 @@ NONE: frozenset[int] = frozenset()
 Weights = Mapping[str, float]
 
 
+class Loads(Sequence[float]):
+    """What is under way at each upstream over its limit, as it is when asked: two are, of all."""
+
+    def __init__(self, upstreams: tuple[Upstream, ...]) -> None:
+        self._upstreams = upstreams
+
+    def __len__(self) -> int:
+        """How many upstreams there are."""
+        return len(self._upstreams)
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[float]: ...
+    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
+        """The load of one."""
+        if isinstance(index, slice):
+            return Loads(self._upstreams[index])
+        up = self._upstreams[index]
+        return up.in_flight / up.limit
+
+
 class Router:
     """The upstreams with their weights, those of all tiers or, where a plan has routes, a tier's own."""
 
     def __init__(self, upstreams: Sequence[Upstream], weights: Weights, uniform: Callable[[], float]) -> None:
         self.upstreams = tuple(upstreams)
+        self._loads = Loads(self.upstreams)
         self._uniform = uniform
         self._weights: Weights = weights
         self._routes: dict[str, dict[str, float]] = {}
         self._tables: dict[str | None, Alias | None] = {}
         self.ejected = NONE
+        self.refresh()
 
     def follow(self, plan: Plan) -> None:
         """Take the weights and routes of a plan; one without weights leaves those before."""
@@ -37,20 +62,19 @@ class Router:
     def refresh(self) -> None:
         """Draw up the tables again: weights or circuits have changed."""
         self._tables = {}
+        self._places = sum(up.limit for up in self.upstreams if not up.open)
 
     def places(self) -> int:
         """How many requests the upstreams that are well take at once."""
-        return sum([up.limit for up in self.upstreams if not up.open])
+        return self._places
 
     def pick(self, tier: str, tried: frozenset[int] = NONE) -> int | None:
         """The index of an upstream for an order of a tier, None when there is none."""
-        ups = self.upstreams
         table = self._table(tier)
         if table is not None:
-            loads = tuple([up.in_flight / up.limit for up in ups])
-            out = self.ejected | tried | {i for i, load in enumerate(loads) if load >= 1}
-            chosen = choose(table, loads, self._uniform(), self._uniform(), out)
-            if chosen not in out:
+            out = self.ejected | tried if tried else self.ejected
+            chosen = choose(table, self._loads, self._uniform(), self._uniform(), out)
+            if chosen not in out and self._loads[chosen] < 1:
                 return chosen
         return self._least_loaded(tier, tried)
 
