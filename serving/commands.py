@@ -5,8 +5,6 @@ is served, and how a signal ends it.
 """
 
 import argparse
-import logging
-import sys
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -16,8 +14,10 @@ from typing import TYPE_CHECKING
 from data.environment import history_folder, tracking_server
 from data.errors import DataError, UsageError
 from data.published import fetch, is_reference
+from serving import logs
 from serving.security import Access, keyring
 from serving.settings import Settings, check, is_loopback, read_settings
+from serving.tracing import tracer
 
 if TYPE_CHECKING:
     from serving.audit.trail import Trail
@@ -50,13 +50,14 @@ def main(argv: list[str]) -> int:
     settings = overridden(read_settings(options.config), options)
     check(settings, str(options.config))
     access = Access(settings.security, keyring(settings.security), is_loopback(settings.server.host))
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logs.begin(settings.log)
     from serving.server import serve
 
     sidecar = assemble(settings)
     if options.check:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
+    sidecar.tracer = sidecar.pipeline.tracer = tracer(settings.trace)
     sidecar.trail, sidecar.keeper = make_trail(settings), make_keeper(settings)
     serve(sidecar, settings.server.host, settings.server.port, access)
     return 0

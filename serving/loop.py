@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -30,6 +31,7 @@ from serving.pipeline import Pipeline
 from serving.planes import Link, ask
 from serving.series import Series
 from serving.state import Board, Update
+from serving.tracing import Tracer, Untraced
 from shaper.decision import Override, OverrideError, check
 from shaper.plan import Plan
 
@@ -57,6 +59,7 @@ class Sidecar:
     aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="aside"))
     musing: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tracer: Tracer = field(default_factory=Untraced)
     has_failed: bool = False
     stopped_by: DataPlaneError | None = None
     links: tuple[Link, ...] = field(init=False)
@@ -96,6 +99,7 @@ class Sidecar:
             await asyncio.to_thread(self.aside.shutdown, cancel_futures=True)
             if self.trail is not None:
                 await asyncio.to_thread(self.trail.close)
+            await asyncio.to_thread(self.tracer.close)
 
     async def come_back(self) -> None:
         """Go on where the last process ended, with its plan as long as that holds."""
@@ -158,7 +162,9 @@ class Sidecar:
     async def make(self, at: datetime, job: Callable[[], Update]) -> None:
         """Make a plan and have it enforced; when that fails, the last good one stays."""
         try:
-            update = await self.work(job)
+            with self.tracer.span("step") as span:
+                update = await self.work(job)
+                span.tell({"at": at.isoformat(), "stage": update.plan.stage if update.plan else "none"})
         except Exception as error:
             LOG.exception("a step failed; the last good plan stays")
             self.pipeline.metrics.failures.inc()
@@ -168,7 +174,9 @@ class Sidecar:
         self.board.post(update)
         if update.plan is not None:
             self.record(update)
-            await self.tell_planes(update.plan)
+            with self.tracer.span("data planes") as span:
+                span.tell({"plan": self.board.plan_id or "", "planes": len(self.links)})
+                await self.tell_planes(update.plan)
         if self.keeper is not None:
             self.board.note("state", self.keeper.fault)
             if self.keeper.due():
@@ -308,4 +316,5 @@ class Sidecar:
 
     async def work(self, job: Callable[[], T]) -> T:
         """Do a job on the worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, job)
+        inside = copy_context()  # the span that is open, for those opened in the job
+        return await asyncio.get_running_loop().run_in_executor(self.thread, lambda: inside.run(job))

@@ -23,6 +23,7 @@ from serving.metrics import Metrics
 from serving.seer import Asked, Seer
 from serving.settings import Model
 from serving.state import Update
+from serving.tracing import Tracer, Untraced
 from shaper.decision import Inputs, Override, decided
 from shaper.forecast import Forecast
 from shaper.plan import Plan
@@ -55,6 +56,7 @@ class Pipeline:
         self.gateway = Gateway.of(venue)
         self.steering: Steering | None = None
         self.overrides: tuple[Override, ...] = ()
+        self.tracer: Tracer = Untraced()
         self.asked = Asked("blind", None, "none has been issued yet", None)
         self.baseline: Forecast | None = None
         self.last_tick: datetime | None = None
@@ -121,7 +123,9 @@ class Pipeline:
     def issue(self, tick: datetime) -> None:
         """Ask the model at a tick, and arithmetic beside it."""
         started = time.perf_counter()
-        self.asked = self.seer.ask(tick)
+        with self.tracer.span("forecast") as span:
+            self.asked = self.seer.ask(tick)
+            span.tell({"tick": tick.isoformat(), "outcome": self.asked.outcome, "model": self.forecaster.contract.name})
         self.ladder = self.ladder.after(self.asked.outcome, self.asked.forecast)
         self.baseline = None
         if self.asked.window is not None:
@@ -161,7 +165,11 @@ class Pipeline:
     def plan(self, inputs: Inputs) -> Plan:
         """The plan of some inputs, which the gateway is taken to follow."""
         started = time.perf_counter()
-        made = decided(self.venue, inputs)
+        with self.tracer.span("plan") as span:
+            made = decided(self.venue, inputs)
+            span.tell(
+                {"stage": made.stage, "units": made.capacity[0].units, "demand_per_s": inputs.observed.demand_per_s}
+            )
         self.gateway.follow(made)
         self.metrics.demand.set(inputs.observed.demand_per_s)
         self.metrics.trust.set(0.0 if self.steering is None else self.steering.trust.weight)

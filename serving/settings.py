@@ -17,7 +17,9 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from serving.logs import Log
 from serving.security import ENVIRONMENT, Security, security_rules
+from serving.tracing import Trace
 from shaper.trust import TrustRules
 from shaper.venue import Venue
 
@@ -100,6 +102,8 @@ class Settings:
     audit: Audit = Audit()
     state: State = State()
     security: Security = field(default_factory=Security)
+    log: Log = field(default_factory=Log)
+    trace: Trace = field(default_factory=Trace)
 
 
 def read_settings(path: Path) -> Settings:
