@@ -36,9 +36,11 @@ test: $(STAMP) ## the default tests
 test-integration: $(STAMP) ## the tests that start real parts
 	$(BIN)/python -m pytest -m integration
 
-parts: ## install the real parts of the integration tests (Debian packages; asks for root)
+parts: ## install the real parts of the integration tests (Debian and npm packages; asks for root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 xargs -a tests/integration/apt.txt apt-get install -qq -y --no-install-recommends >/dev/null
+	command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends npm >/dev/null
+	mkdir -p var/parts && xargs -a tests/integration/npm.txt npm install --silent --no-audit --no-fund --prefix var/parts
 
 benchmark: $(BENCHMARK_STAMP) ## ratios against named alternatives, measured in one run
 	$(BIN)/python -m pytest -m benchmark -s

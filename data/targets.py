@@ -10,7 +10,7 @@ from data.errors import UsageError
 from data.features import congestion, demand, volatility
 from data.ticks_bars import main_role
 
-TARGETS = ("volatility", "congestion", "demand")
+TARGETS = ("volatility", "congestion", "utilisation", "demand")
 
 
 def describe_targets(names: Sequence[str], panel: Panel) -> tuple[Target, ...]:
@@ -26,6 +26,8 @@ def target(name: str, panel: Panel) -> Target:
         return Target(
             name, congestion.UNIT, "log_base_fee", "log_next_base_fee", "congestion_threshold", "congestion_calm"
         )
+    if name == "utilisation":
+        return Target(name, "1", "utilisation", "utilisation_mean_12")
     if name == "demand":
         return Target(name, demand.UNIT, "log_demand", "log_demand", "demand_threshold", "demand_calm")
     raise UsageError("targets", expected=f"names among {', '.join(TARGETS)}", found=name, remedy="correct the name")

@@ -9,8 +9,10 @@ from models.gru import GruConfig, gru
 from models.linear import Linear, LinearConfig
 from models.mixer import MixerConfig, mixer
 from models.mlp import Mlp, MlpConfig
+from models.nhits import Nhits, NhitsConfig
 from models.patch import PatchConfig, patch
 from models.persistence import Persistence, PersistenceConfig
+from models.regression import Regression, RegressionConfig
 from models.shape import Forecaster, Shape, Statistics
 from models.tcn import TcnConfig, tcn
 
@@ -26,12 +28,14 @@ class Architecture:
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "persistence": Architecture(PersistenceConfig, Persistence, learns=False),
+    "regression": Architecture(RegressionConfig, Regression),
     "linear": Architecture(LinearConfig, Linear),
     "dlinear": Architecture(DLinearConfig, dlinear),
     "tcn": Architecture(TcnConfig, tcn),
     "gru": Architecture(GruConfig, gru),
     "patch": Architecture(PatchConfig, patch),
     "mixer": Architecture(MixerConfig, mixer),
+    "nhits": Architecture(NhitsConfig, Nhits),
     "mlp": Architecture(MlpConfig, Mlp),
 }
 

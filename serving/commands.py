@@ -79,6 +79,7 @@ def overridden(settings: Settings, options: argparse.Namespace) -> Settings:
 
 def assemble(settings: Settings) -> "Sidecar":
     """All parts, made of settings. Raises DataError or UsageError for a model or history that cannot be used."""
+    from serving.dataplanes import planes_of
     from serving.demand import RecentOrders
     from serving.inference import Forecaster, artefact_folder
     from serving.loop import Sidecar
@@ -93,7 +94,11 @@ def assemble(settings: Settings) -> "Sidecar":
     orders = RecentOrders(settings.feed.demand_window_s)
     pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model, settings.trust)
     feed = make_feed(settings, pipeline)
-    return Sidecar(feed, pipeline, Board(lambda: feed.now().timestamp()))
+
+    def now_s() -> float:
+        return feed.now().timestamp()
+
+    return Sidecar(feed, pipeline, Board(now_s), planes_of(settings, now_s))
 
 
 def make_trail(settings: Settings) -> "Trail | None":

@@ -9,6 +9,7 @@ import msgspec
 
 from serving.demand import Rate
 from serving.errors import RefusedError
+from shaper.fees import ChainState
 from shaper.observed import Observed
 from shaper.plan import Plan
 from shaper.venue import Pool, Venue
@@ -20,13 +21,14 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a gateway says of itself now. What it leaves out is taken from the rows and from earlier plans.
 
     `demand_per_s` orders arriving a second; `queued` orders waiting by tier; `ready_units` serving units of the pool,
-    `ordered_units` those and the ones on their way.
+    `ordered_units` those and the ones on their way. `chain` is the state of the chain that fees are bid on.
     """
 
     demand_per_s: float | None = None
     queued: dict[str, float] = {}
     ready_units: int | None = None
     ordered_units: int | None = None
+    chain: ChainState | None = None
 
 
 @dataclass
@@ -144,4 +146,5 @@ def observed(lever: Lever, report: Report, demand: Rate, at_s: float) -> Observe
         pending=tuple(lever.pending),
         since_order_s=None if lever.last_order_s is None else at_s - lever.last_order_s,
         demand_age_s=max(at_s - demand.at_s, 0.0),
+        chain=report.chain,
     )

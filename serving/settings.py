@@ -17,6 +17,10 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from serving.chain.settings import Chain
+from serving.chain.settings import rules as chain_rules
+from serving.haproxy.settings import HAProxy
+from serving.haproxy.settings import rules as haproxy_rules
 from serving.logs import Log
 from serving.security import ENVIRONMENT, Security, security_rules
 from serving.tracing import Trace
@@ -70,6 +74,17 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class DataPlanes:
+    """What enforces the plans: each section that is there."""
+
+    haproxy: HAProxy | None = None
+
+    def resolved(self, folder: Path) -> "DataPlanes":
+        """The same with paths made absolute from a folder."""
+        return replace(self, haproxy=self.haproxy and self.haproxy.resolved(folder))
+
+
+@dataclass(frozen=True)
 class Audit:
     """Where every plan is recorded (None: nowhere), in how many files of what size at the most."""
 
@@ -99,6 +114,8 @@ class Settings:
     server: Server = Server()
     model: Model = Model()
     feed: Feed = Feed()
+    dataplane: DataPlanes = DataPlanes()
+    chain: Chain | None = None
     audit: Audit = Audit()
     state: State = State()
     security: Security = field(default_factory=Security)
@@ -125,7 +142,8 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     )
     audit = replace(settings.audit, folder=under(folder, settings.audit.folder))
     state = replace(settings.state, folder=under(folder, settings.state.folder))
-    return replace(settings, model=model, feed=feed, audit=audit, state=state, security=security)
+    dataplane = settings.dataplane.resolved(folder)
+    return replace(settings, model=model, feed=feed, audit=audit, state=state, dataplane=dataplane, security=security)
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -138,6 +156,7 @@ def check(settings: Settings, where: str) -> None:
     rules = (
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
         *audit_rules(settings.audit), *state_rules(settings.state),
+        *plane_rules(settings),
         *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
     )  # fmt: skip
     for holds, expected, found, remedy in rules:
@@ -191,6 +210,14 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
         f"{feed.start} and {feed.until}",
         "correct one of them",
     )
+
+
+def plane_rules(settings: Settings) -> Iterator[Rule]:
+    """Rules of `[dataplane]` and `[chain]`."""
+    if settings.dataplane.haproxy is not None:
+        yield from haproxy_rules(settings.dataplane.haproxy, settings.venue)
+    if settings.chain is not None:
+        yield from chain_rules(settings.chain, settings.venue)
 
 
 def audit_rules(audit: Audit) -> Iterator[Rule]:

@@ -34,7 +34,8 @@ class FeeRules:
     """How a chain takes orders: seconds per block and gas limit, the inclusion wanted, the cap of a bid.
 
     `targets` are (tier, inclusion), other tiers want `inclusion`. `correlation` is that of
-    the utilisations of two blocks, `tip_persistence` see above. Raises FeeError.
+    the utilisations of two blocks, `tip_persistence` see above. No bid is below `least_of_next` times the next base fee: patient
+    orders may wait for a cheaper block (0), but some nodes refuse what the next block could not include (1). Raises FeeError.
     """
 
     chain: str
@@ -45,6 +46,7 @@ class FeeRules:
     max_fee_wei: int = 10**13
     correlation: float = 0.5
     tip_persistence: float = 0.5
+    least_of_next: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every number."""
@@ -52,6 +54,8 @@ class FeeRules:
         shares = (self.correlation, self.tip_persistence)
         if not (self.block_s > 0 and self.gas_limit >= ELASTICITY and self.max_fee_wei > 0):
             raise FeeError(f"expected positive block_s, gas_limit and max_fee_wei, found {self}")
+        if not self.least_of_next >= 0:
+            raise FeeError(f"expected least_of_next of 0 or more, found {self.least_of_next}")
         if not (all(0 < target < 1 for target in wanted) and all(0 <= share <= 1 for share in shares)):
             raise FeeError(f"expected inclusion in (0, 1), correlation and tip_persistence in 0..1, found {self}")
 
@@ -133,11 +137,12 @@ def bid_for(rules: FeeRules, state: ChainState, target: float, blocks: int) -> B
     """
     scenarios = base_fee_scenarios(rules, state, blocks)
     needed = np.sort(scenarios.min(axis=1))  # waiting for the cheapest block is enough
+    least = rules.least_of_next * state.next_base_fee_wei
 
     def at(level: float) -> Bid:
         tip = max(at_levels(state.levels, state.tip_wei, (level,))[0], 0.0)
         base = needed[min(math.ceil(level * SCENARIOS), SCENARIOS - 1)]
-        max_fee = min(math.ceil(base + tip), rules.max_fee_wei)
+        max_fee = min(math.ceil(max(base + tip, least)), rules.max_fee_wei)
         paid = min(math.ceil(tip), max_fee)
         return Bid(max_fee, paid, inclusion(rules, state, scenarios, max_fee, paid))
 

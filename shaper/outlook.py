@@ -19,11 +19,13 @@ from shaper.venue import Tier, Venue
 
 # Levels of the work distribution: dense in the upper tail, where the newsvendor of cheap capacity looks.
 LEVELS: Curve = (0.02, 0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999)
+EDGE = LEVELS.index(0.95)
 ABSURD = 4.0  # a measurement this many times outside the 5-95 % band says that the forecast is of another world
 CONTRADICTED = (
     1.25  # above so many times the band's upper edge, the forecast may add to the reactive units but not save any
 )
-STEPS = 4  # spans looked at between now and the arrival of what is ordered now
+STEPS = 5  # spans looked at between now and the arrival of what is ordered now
+TAIL = 2.0  # times the 95 % quantile: no level beyond is read as more, however far apart the outermost quantiles lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,15 @@ def demand_curve(venue: Venue, forecast: Forecast, age_s: float, lead_s: float, 
     exceeds the band multiplies all quantiles, and fades likewise.
     """
     if told is None:
-        return venue.demand.curve(forecast, age_s + lead_s, LEVELS)
+        return _tailed(venue.demand.curve(forecast, age_s + lead_s, LEVELS))
     fade = math.exp(-lead_s / forecast.reach_s)
-    curve = venue.demand.curve(forecast, age_s + lead_s, _given(told.z, venue.persistence * fade))
+    curve = _tailed(venue.demand.curve(forecast, age_s + lead_s, _given(told.z, venue.persistence * fade)))
     return curve if curve is None or told.excess == 1 else tuple(told.excess**fade * value for value in curve)
+
+
+def _tailed(curve: Curve | None) -> Curve | None:
+    """The curve over `LEVELS` with its upper tail bounded: between the calm and a surge an exponential tail has no end."""
+    return None if curve is None else tuple(min(value, TAIL * curve[EDGE]) for value in curve)
 
 
 @lru_cache(maxsize=1024)
@@ -117,9 +124,12 @@ def distrust(venue: Venue, forecast: Forecast | None, observed: Observed) -> str
 
 
 def outside_band(venue: Venue, forecast: Forecast, observed: Observed) -> float:
-    """Measured demand over the nearer edge of the forecast's 5-95 % band for its time, or for its first tick if that is later."""
+    """Measured demand over the nearer edge of the forecast's 5-95 % band for its time; 1 if it was measured before the issue.
+
+    A measurement says nothing against a forecast of later times: at the onset of a surge the right one would be refused.
+    """
     measured_after_s = observed.at_s - observed.demand_age_s - forecast.issued_at_s
-    return _outside(venue, forecast, observed, max(measured_after_s, 0.0))
+    return 1.0 if measured_after_s < 0 else _outside(venue, forecast, observed, measured_after_s)
 
 
 def _absurdity(venue: Venue, forecast: Forecast, observed: Observed) -> str | None:
@@ -168,7 +178,7 @@ def work(venue: Venue, prospect: Prospect) -> Work:
     rates = []
     for share, column in zip(accumulate(tier.demand_share for tier in tiers), columns, strict=True):
         if column[-1] > 0:
-            rates.append(tuple(rate * share + n / venue.review_s for rate, n in zip(demand, column, strict=True)))
+            rates.append(tuple(rate * share + n / venue.lead_s for rate, n in zip(demand, column, strict=True)))
         else:  # queues do not fall with the level, so none stands at any
             rates.append(tuple(rate * share for rate in demand))
     if prospect.liquidations_per_s > 0:  # of the first tier, so that every sum of tiers holds them
@@ -187,10 +197,15 @@ def later(venue: Venue, forecast: Forecast, observed: Observed) -> tuple[Prospec
 
 
 def _spans(venue: Venue) -> tuple[float, ...]:
-    """Lengths in seconds of the spans that are looked at: the delay in equal parts, then the review that an order of now serves."""
-    delay = venue.pool.planned_delay_s
-    steps = min(STEPS, math.ceil(delay / venue.review_s))
-    return (*(delay / steps for _ in range(steps)), venue.review_s)
+    """Lengths in seconds of the spans that are looked at: a review, the rest of the delay in equal parts, and a review.
+
+    Until the end of the first one nothing released now can be missed by more than a review, in the last one an order of now serves.
+    """
+    delay, review = venue.pool.planned_delay_s, venue.review_s
+    steps = min(STEPS, math.ceil(delay / review - 1e-9))
+    if steps < 2:
+        return (*(delay for _ in range(steps)), review)
+    return (review, *((delay - review) / (steps - 1) for _ in range(steps - 1)), review)
 
 
 def _queues(venue: Venue, tiers: tuple[Tier, ...], observed: Observed, curves: list[Curve]) -> list[tuple[Curve, ...]]:

@@ -2,17 +2,25 @@
 
 Decided here: the regime. With σ the standard deviation of the forecast load and R its mean, both in servers, the randomness of
 M/M/c is √R; where σ exceeds it, the newsvendor on the forecast is optimal to lower order (Bassamboo, Randhawa, Zeevi 2010).
-Otherwise Erlang-A where orders expire soon, square-root staffing with the economic β where they do not.
+Otherwise Erlang-A where orders expire soon, square-root staffing where they do not. Where tiers are served by priority only the
+last ones wait, so that waiting is priced tier by tier (`ranked_servers`) and not at its mean.
 """
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from shaper.erlang import economic_beta, erlang_a, square_root_servers
+from shaper.erlang import economic_beta, erlang_a, halfin_whitt, square_root_servers
 
 Regime = Literal["newsvendor", "erlang-a", "square-root"]
-PATIENT = 200.0  # mean patience in service times from which abandonment no longer matters
+PATIENT = 50.0  # mean patience in service times from which abandonment no longer matters
+
+STEEPEST = 6.0  # β from which nobody waits
+HEAVIEST = 0.25  # β below which a queue is still growing when the next plan is made
+Ranks = tuple[
+    tuple[float, float], ...
+]  # by priority: share of the load up to a tier, USD/s of one waiting order beyond the next tier's
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,22 @@ def servers(load: Load, prices: Prices, service_s: float) -> int:
     level = max(lost_usd_per_s - prices.server_usd_per_s, 0.0) / lost_usd_per_s
     margin = NormalDist().inv_cdf(min(max(level, 1e-6), 1 - 1e-6)) * load.sd
     return max(square_root_servers(load.mean + margin, 0.0), 1) if load.mean + margin > 0 else 1
+
+
+def ranked_usd_per_s(count: int, mean: float, irregularity: float, ranks: Ranks) -> float:
+    """USD per second of waiting for a number of servers and a load of `mean` servers, for tiers that are served by priority.
+
+    With R_k the load of the first k tiers, P(wait)·R_k/(c − R_k) of their orders wait (M/M/c without preemption: Cobham 1954,
+    Kella, Yechiali 1985), times the irregularity; P is Halfin-Whitt's. The load is taken to be at most so near to the servers
+    as `HEAVIEST` says: beyond that queues do not settle within a plan's time.
+    """
+    beta = (count - mean) / math.sqrt(mean)
+    if beta > STEEPEST:
+        return 0.0
+    near = max(beta, HEAVIEST)
+    free = near * math.sqrt(mean)
+    waiting = sum(step_usd * share * mean / (free + (1 - share) * mean) for share, step_usd in ranks)
+    return halfin_whitt(near) * waiting * irregularity
 
 
 def erlang_a_servers(load: Load, prices: Prices, service_s: float) -> int:

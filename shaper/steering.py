@@ -4,22 +4,28 @@ Decided here: what is a counterfactual (each rule sees its own queues and units)
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shaper.capacity import reactive_units, wanted_units
 from shaper.fluid import pass_span
 from shaper.forecast import Forecast
 from shaper.observed import Observed
+from shaper.record import Record, recorded
 from shaper.shadow import Shadow, pass_time, seen_by, set_units, shadow_of
+from shaper.tide import Tide, moved, reactive_demand
 from shaper.trust import Costs, Leash, Trust, TrustRules, budget_usd, held, in_effect, new_trust, update
 from shaper.venue import Tier, Venue
 
 FORGOTTEN_REVIEWS = 20  # after a longer silence the shadows start anew from what is measured
+RISES = 1.5  # times the demand of this moment that a surge may still bring, when it is above the usual surge
 
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """Trust, the shadows of the own, the forecast-led and the reactive pool at `at_s`, and the leash for a plan of then."""
+    """Trust, the shadows of the own, the forecast-led and the reactive pool at `at_s`, and the leash for a plan of then.
+
+    `record` is that of the forecasts' claims; `tide` says how demand moves.
+    """
 
     rules: TrustRules
     trust: Trust
@@ -28,6 +34,8 @@ class Steering:
     reactive: Shadow
     at_s: float
     leash: Leash
+    record: Record = field(default_factory=Record)
+    tide: Tide = field(default_factory=Tide)
 
 
 def steer(
@@ -44,9 +52,15 @@ def steer(
         leash = Leash("static", 0.0, *(observed.ordered_units,) * 3)
         return replace(before, trust=held(before.trust), at_s=observed.at_s, leash=leash)
     passed_s = observed.at_s - before.at_s
+    before = replace(
+        before,
+        record=recorded(venue, forecast, observed, before.record),
+        tide=moved(venue, before.tide, observed, before.rules.stress),
+    )
     if not 0 <= passed_s <= FORGOTTEN_REVIEWS * venue.review_s:
         fresh = _opened(venue, forecast, observed, before.rules)
-        return _leashed(venue, observed, replace(fresh, trust=update(before.trust, Costs(0, 0, 0), before.rules)[0]))
+        trust = update(before.trust, Costs(0, 0, 0), before.rules)[0]
+        return _leashed(venue, observed, replace(fresh, trust=trust, record=before.record, tide=before.tide))
     own = set_units(venue.pool, before.own, observed.ordered_units, before.at_s)
     rows = [
         pass_time(venue, shadow, before.at_s, observed.at_s, observed.demand_per_s)
@@ -65,12 +79,12 @@ def missed_surge_usd(venue: Venue, observed: Observed, rules: TrustRules) -> flo
     return sum(_worst_usd(tier) * (queue + gone) for tier, queue, gone in zip(tiers, after, lost, strict=True))
 
 
-def missing_unit_usd(venue: Venue, demand_per_s: float, units: int, rules: TrustRules) -> float:
-    """USD that one unit less than `units` may lose in a planning lead of demand `stress` times as high.
+def missing_unit_usd(venue: Venue, surge_per_s: float, units: int) -> float:
+    """USD that one unit less than `units` may lose in a planning lead of a surge to so many orders a second.
 
     It is missed by the last tier that is still served.
     """
-    capacity, demand = units * venue.pool.unit_rate_per_s, rules.stress * demand_per_s
+    capacity, demand = units * venue.pool.unit_rate_per_s, surge_per_s
     orders = venue.pool.unit_rate_per_s * venue.lead_s
     for tier in venue.by_priority:
         capacity -= demand * tier.demand_share
@@ -82,13 +96,17 @@ def missing_unit_usd(venue: Venue, demand_per_s: float, units: int, rules: Trust
 def _opened(venue: Venue, forecast: Forecast | None, observed: Observed, rules: TrustRules) -> Steering:
     start, leash = shadow_of(venue, observed), Leash("reactive", 0.0, 0, 0, 0)
     trust = new_trust(rules, missed_surge_usd(venue, observed, rules))
-    return _decided(venue, forecast, observed, Steering(rules, trust, start, start, start, observed.at_s, leash))
+    record = recorded(venue, forecast, observed, Record())
+    opened = Steering(
+        rules, trust, start, start, start, observed.at_s, leash, record, moved(venue, Tide(), observed, rules.stress)
+    )
+    return _decided(venue, forecast, observed, opened)
 
 
 def _decided(venue: Venue, forecast: Forecast | None, observed: Observed, steering: Steering) -> Steering:
     """Each rule's own decision on its own state, and the leash."""
     led = wanted_units(venue, forecast, seen_by(venue, steering.led, observed)).units
-    reactive = reactive_units(venue, observed.reactive_per_s, sum(steering.reactive.queues))
+    reactive = reactive_units(venue, reactive_demand(steering.tide, observed), sum(steering.reactive.queues))
     after = replace(
         steering,
         led=set_units(venue.pool, steering.led, led, observed.at_s),
@@ -99,13 +117,17 @@ def _decided(venue: Venue, forecast: Forecast | None, observed: Observed, steeri
 
 def _leashed(venue: Venue, observed: Observed, steering: Steering) -> Steering:
     rules, pool = steering.rules, venue.pool
-    baseline = reactive_units(venue, observed.reactive_per_s, observed.queued_orders)
+    baseline = reactive_units(venue, reactive_demand(steering.tide, observed), observed.queued_orders)
     budget = max(budget_usd(steering.trust, rules) - _queues_at_risk_usd(venue, steering), 0.0)
-    risk = missing_unit_usd(venue, observed.demand_per_s, baseline, rules)
+    surge = 0.0 if rules.stress == 1 else max(rules.stress * steering.tide.usual_per_s, RISES * observed.demand_per_s)
+    risk = missing_unit_usd(venue, surge, baseline)
     fewer = baseline if risk == 0 else min(int(budget / risk), baseline)
+    fewer = 0 if steering.record.surprised else fewer
     least = max(baseline - fewer, math.ceil(rules.least_times * baseline), pool.min_units)
     most = min(baseline + _affordable(venue, budget), int(rules.most_times * max(baseline, 1)), pool.max_units)
-    leash = Leash(steering.trust.stage, in_effect(steering.trust), baseline, min(least, baseline), max(most, baseline))
+    refusal = steering.record.refusal
+    stage, weight = (steering.trust.stage, in_effect(steering.trust)) if refusal is None else ("reactive", 0.0)
+    leash = Leash(stage, weight, baseline, min(least, baseline), max(most, baseline), refusal)
     return replace(steering, leash=leash)
 
 

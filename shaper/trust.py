@@ -82,13 +82,17 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Leash:
-    """How far from the reactive `baseline_units` a forecast may pull: with `weight` 0..1, within least..most."""
+    """How far from the reactive `baseline_units` a forecast may pull: with `weight` 0..1, within least..most.
+
+    `refusal` says why none may, in words (None: it may).
+    """
 
     stage: Stage
     weight: float
     baseline_units: int
     least_units: int
     most_units: int
+    refusal: str | None = None
 
     def pulled(self, led_units: int) -> int:
         """Units between the baseline and the forecast's, rounded up, within the limits."""

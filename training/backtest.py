@@ -21,12 +21,14 @@ from training.evaluation import Hindsight
 from training.exporting import export_run
 from training.fitting import ARTEFACT, write_json
 from training.folds import Fold, Place, Rolling, one_fold
+from training.forecasting import write_seen
 from training.metrics import day_interval, day_sums, pinball, skill
 from training.scenario import read_scenario
 from training.significance import Difference, averaged, difference, pair
 from training.tracking import Run, Store, closing, environment
+from training.weighted import Weighted, weighted
 
-DEMAND, COST, EXPORTED = "demand", "cost.json", "exported"
+DEMAND, COST, EXPORTED, FORECASTS = "demand", "cost.json", "exported", "forecasts"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Result:
     by_seed: tuple[dict[str, Hindsight], ...]
     levels: tuple[float, ...]
     tick_s: int
+    units: dict[str, str]
     baseline: bool = False
     run_id: str = ""
     page: str = ""
@@ -108,7 +111,8 @@ def pooled(name: str, task: str, rolled: Sequence[tuple[int | None, Fold]], roll
     if rolling.scenario is not None and DEMAND in by_seed[0]:
         metrics |= {f"test/{DEMAND}/{key}": value for key, value in costs(rolled, rolling).items()}
     by_fold = tuple(fold.metrics for fold in first) if rolling.refit else cut(by_seed[0], levels, rolling)
-    return Result(name, task, metrics, by_fold, by_seed, levels, rolled[0][1].tick_s, baseline)
+    fold = rolled[0][1]
+    return Result(name, task, metrics, by_fold, by_seed, levels, fold.tick_s, fold.units, baseline)
 
 
 def scores(seen: dict[str, Hindsight], levels: tuple[float, ...]) -> dict[str, float]:
@@ -197,6 +201,31 @@ def gains(results: Sequence[Result]) -> dict[tuple[str, str], tuple[str, Differe
     return found
 
 
+def weighed(
+    results: Sequence[Result], horizons: Sequence[int]
+) -> dict[tuple[str, str], list[tuple[str, Weighted | None]]]:
+    """By (model, target): at each horizon the baseline with the least weighted quantile loss there, and the loss against it."""
+    found = {}
+    for result in results:
+        for target, one in result.seen.items():
+            steps = [horizon - 1 for horizon in horizons if horizon <= one.issued.truth.shape[1]]
+            rivals = [other for other in results if other.baseline and other.task == result.task]
+            found[result.name, target] = [lightest(result, rivals, target, step) for step in steps]
+    return found
+
+
+def lightest(result: Result, rivals: Sequence[Result], target: str, step: int) -> tuple[str, Weighted | None]:
+    """The loss at one horizon against the baseline that does best there."""
+    ours = [seen[target].issued for seen in result.by_seed]
+    against = [
+        (one.name, weighted(ours, one.seen[target].issued, result.levels, result.units[target], step))
+        for one in rivals
+        if target in one.seen and one.levels == result.levels
+    ]
+    known = [(name, one) for name, one in against if one is not None]
+    return min(known, key=lambda pair: pair[1].gain, default=("", None))
+
+
 def gain(result: Result, other: Result, target: str) -> Difference | None:
     """A model against another on the issue times that both have; none where they share none."""
     levels = (result.levels, other.levels)
@@ -216,9 +245,10 @@ def parent_run(name: str, task: str, rolling: Rolling, baseline: bool) -> Run:
 
 
 def record(result: Result, home: Path, parent: Run | None) -> None:
-    """Keep metrics and what the first seed said, in a folder and with the run."""
+    """Keep metrics and what the first seed said, in a folder and with the run; forecasts also as `shaper forecast` writes them."""
     write_json(home / "metrics.json", result.metrics)
     evaluation.save(result.seen, home / folds.TEST)
+    write_seen(result.seen, result.levels, home / FORECASTS)
     if parent is not None:
         parent.tags({"tick_s": str(result.tick_s)})
         parent.metrics(result.metrics)

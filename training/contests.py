@@ -32,7 +32,7 @@ class Circumstance:
     observe_s: float = 10.0
     lag_s: float = 5.0
     noise: float = 0.1
-    lease_delays: float = 2.0
+    lease_delays: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class OwnManner:
 
     headroom: float = 0.2
     smoothing_s: float = 5.0
-    drain_s: float = 30.0
+    drain_s: float = 10.0
     stabilisation_s: float = 60.0
     room: float = 0.25
     lifo_after_s: float = 2.0

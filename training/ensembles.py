@@ -15,7 +15,7 @@ from training.reading import Reading
 
 @dataclass(frozen=True)
 class Boosted:
-    """Fitted ensembles: `quantile[target][level]`, `spike[target]` (a scikit-learn model, or constant log-odds).
+    """Fitted ensembles: `quantile[target][level]`, `spike[target]` (a library's model, `Stepped`, or constant log-odds).
 
     `spread` (horizon, target) is in target units; `offset` (horizon, target, level) in the forecast's own widths.
     """
@@ -43,6 +43,23 @@ class Boosted:
         if offset.shape != self.offset.shape or not np.isfinite(offset).all():
             raise ValueError(f"expected finite offsets of shape {self.offset.shape}, found {offset.shape}")
         return replace(self, offset=offset.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """An ensemble for each of `horizons`; the last input tells which of the `members` answers, who do not read it."""
+
+    horizons: NDArray[np.float32]
+    members: tuple[Any, ...]
+
+    def predict(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the ensemble of each row's horizon adds up to (n,)."""
+        found = np.zeros(len(matrix))
+        for horizon, member in zip(self.horizons, self.members, strict=True):
+            here = matrix[:, -1] == horizon
+            if here.any():
+                found[here] = raw(member, matrix[here, :-1])
+        return found
 
 
 def raw(model: Any, matrix: NDArray[np.float32]) -> NDArray[np.float64]:

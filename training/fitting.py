@@ -119,11 +119,11 @@ def judge(predict: Predict, prepared: Prepared, calibration: Calibration | None 
     scored.
     """
     contract = msgspec.structs.replace(prepared.contract, calibration=calibration or prepared.contract.calibration)
-    parts = {"validation": prepared.split.validation, "test": prepared.split.test}
+    parts = {"validation": (prepared.split.validation, 1), "test": (prepared.split.test, prepared.test_stride)}
     seen: dict[str, dict[str, Hindsight]] = {}
     metrics: dict[str, float] = {}
-    for name, part in parts.items():
-        rows = prepared.trainable(part)
+    for name, (part, stride) in parts.items():
+        rows = prepared.trainable(part, stride)
         if len(rows):
             answers = issued(predict, prepared, contract, rows)
             seen[name] = evaluation.hindsight(prepared, rows, answers)

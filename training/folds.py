@@ -20,7 +20,12 @@ from training.fitting import Fit, write_json
 from training.tracking import Run
 
 FOLD, TEST, PERSISTENCE = "fold.json", "test.npz", "persistence"
-NETWORK, TREES = ("--model.", "--trainer.", "--early_stopping."), ("--boosting.",)
+SECTIONS: dict[single.Kind, tuple[str, ...]] = {
+    "network": ("--model.", "--trainer.", "--early_stopping."),
+    "trees": ("--boosting.",),
+    "regression": ("--regression.",),
+    "combination": ("--combination.",),
+}
 
 
 @dataclass(frozen=True)
@@ -97,12 +102,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Fold:
-    """A fitted fold: the folder of its run, the digest of what it was made from, and what was said and scored there."""
+    """A fitted fold: the folder of its run, the digest of what it was made from, and what was said and scored there.
+
+    `units` are those of the targets.
+    """
 
     home: Path
     key: str
     levels: tuple[float, ...]
     tick_s: int
+    units: dict[str, str]
     metrics: dict[str, float]
     seen: dict[str, Hindsight]
 
@@ -116,7 +125,9 @@ def persistence(rolling: Rolling) -> list[Path]:
         if task in made or told.get("model", {}).get("architecture") == PERSISTENCE:
             continue
         name = f"{task}-{PERSISTENCE}"
-        content = {"run": {"name": name}, "data": told.get("data", {}), "model": {"architecture": PERSISTENCE}}
+        kept = {key: value for key, value in told.get("run", {}).items() if key in ("online", "calibrate")}
+        data = told.get("data", {})
+        content = {"run": {**kept, "name": name}, "data": data, "model": {"architecture": PERSISTENCE}}
         path = rolling.home / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.yaml.encode({**content, "trainer": {"max_epochs": 0}}))
@@ -134,19 +145,22 @@ def one_fold(config: Path, place: Place, rolling: Rolling, parent: Run | None) -
     home, overrides = place.home(rolling), overrides_of(config, place, rolling)
     key = hashlib.sha256(json.dumps([config.read_text("utf-8"), overrides, place.digest]).encode()).hexdigest()
     record = read_fold(home / FOLD)
-    if record.get("key") != key or not (home / TEST).is_file():
+    if record.get("key") != key or "units" not in record or not (home / TEST).is_file():
         fit = recipes.fit(config, (*overrides, *nesting(rolling, parent, config)))
         require_test(fit, rolling, place)
-        told = {"levels": list(fit.contract.levels), "tick_s": fit.contract.panel.tick_s}
+        units = {target.name: target.unit for target in fit.contract.targets}
+        told = {"levels": list(fit.contract.levels), "tick_s": fit.contract.panel.tick_s, "units": units}
         record = {"key": key, **told, "metrics": fit.metrics}
         write_json(home / FOLD, record)
     seen = evaluation.restore(home / TEST)
-    return Fold(home, key, tuple(record["levels"]), int(record["tick_s"]), dict(record["metrics"]), seen)
+    levels, units = tuple(record["levels"]), dict(record["units"])
+    return Fold(home, key, levels, int(record["tick_s"]), units, dict(record["metrics"]), seen)
 
 
 def overrides_of(config: Path, place: Place, rolling: Rolling) -> tuple[str, ...]:
     """What a fold is told beyond its configuration; sections that its kind of model does not have are left out."""
-    foreign = {"network": TREES, "trees": NETWORK, "combination": (*NETWORK, *TREES)}[single.kind(config)]
+    own = single.kind(config)
+    foreign = tuple(word for kind, words in SECTIONS.items() if kind != own for word in words)
     return (
         f"--data.history={rolling.history}",
         f"--data.split.until={rolling.starts(place.fold).isoformat()}",

@@ -6,7 +6,7 @@ answers are written to. A forecast does not depend on which period was asked for
 
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from data.contract import Contract
 from data.errors import DataError
 from data.history import History
 from training.artefact import Artefact
+from training.evaluation import Hindsight
 from training.online import followed, memory_begins, seen_within
 
 BATCH = 512
@@ -123,6 +124,26 @@ def spike_frames(forecasts: Forecasts, contract: Contract) -> list[pl.DataFrame]
                 frame.select(*stamped(target.name), "probability", pl.lit(within, pl.Int32).alias("within_s"))
             )
     return frames
+
+
+def write_seen(seen: Mapping[str, Hindsight], levels: tuple[float, ...], folder: Path) -> None:
+    """Write what is kept of a model beside the truth in the same two files, spikes where they were scored."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frames, spikes = [], []
+    for name, found in seen.items():
+        issued, onsets = found.issued, found.onsets
+        count, steps = issued.truth.shape
+        columns = {f"q{level:g}": issued.quantiles[:, :, k].ravel() for k, level in enumerate(levels)}
+        horizon = np.tile(np.arange(1, steps + 1, dtype=np.int32), count)
+        told = pl.DataFrame({"issued_at": np.repeat(issued.issued_s, steps), "horizon": horizon, **columns})
+        frames.append(told.select(*stamped(name), "horizon", *columns))
+        if onsets is not None:
+            told = pl.DataFrame({"issued_at": onsets.tick * onsets.tick_s, "probability": onsets.probability})
+            within = pl.lit(onsets.reach * onsets.tick_s, pl.Int32).alias("within_s")
+            spikes.append(told.select(*stamped(name), "probability", within))
+    replace_parquet(pl.concat(frames), folder / QUANTILES_FILE)
+    if spikes:
+        replace_parquet(pl.concat(spikes), folder / SPIKES_FILE)
 
 
 def stamped(target: str) -> tuple[pl.Expr, pl.Expr]:

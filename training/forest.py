@@ -1,8 +1,8 @@
-"""Fitted trees as one ONNX graph: reading, all ensembles in one tree node, spread and order; then calibration.
+"""Fitted trees as one ONNX graph: reading, a tree node for quantiles and one for spikes, spread and order; then calibration.
 
 Decided here: thresholds are rounded DOWN to float32, which is exact for float32 inputs: x <= t holds for a float32 x if and
 only if x is at most the largest float32 that is not above t. (Converters that round to nearest send values between to the
-other branch.)
+other branch.) Ensembles that all horizons share read every row at every horizon; those of single horizons read it once.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from data.contract import Contract
 from training.artefact import INPUT, OUTPUTS
-from training.ensembles import Boosted
+from training.ensembles import Boosted, Stepped
+from training.leafwise import Grown
 from training.stage import with_calibration
 
 OPSETS = {"": 20, "ai.onnx.ml": 3}
@@ -58,7 +59,7 @@ def raw_onnx(boosted: Boosted, contract: Contract) -> bytes:
             (OUTPUTS[1], answer),
         )
     ]
-    nodes = [*reading_nodes(), forest_node(boosted), *answer_nodes()]
+    nodes = [*reading_nodes(), *forest_nodes(boosted), *answer_nodes()]
     graph = helper.make_graph(nodes, "boosting", ports[:1], ports[1:], constants(boosted, sizes))
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
@@ -101,7 +102,6 @@ def answer_nodes() -> list[Any]:
     from onnx import helper
 
     return [
-        helper.make_node("Split", ["sums", "split"], ["residual_sums", "odds_sums"], axis=1),
         helper.make_node("Reshape", ["residual_sums", "quantile_size"], ["scaled"]),
         helper.make_node("Mul", ["scaled", "spread"], ["residual"]),
         helper.make_node("Unsqueeze", ["anchor", "axis_three"], ["anchor_level"]),
@@ -129,7 +129,6 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
         "each_horizon": [1, horizons, 1],
         "one_column": [horizons, 1],
         "input_size": [-1, sizes.inputs],
-        "split": [targets * levels, targets],
         "quantile_size": [-1, horizons, targets, levels],
         "odds_size": [-1, horizons, targets],
         "levels": [levels],
@@ -146,11 +145,21 @@ def constants(boosted: Boosted, sizes: Sizes) -> list[Any]:
     return [numpy_helper.from_array(value, name) for name, value in arrays.items()]
 
 
-def forest_node(boosted: Boosted) -> Any:
-    """All trees of all ensembles, each adding to its own output: targets × levels residuals, then each target's log-odds."""
+def forest_nodes(boosted: Boosted) -> list[Any]:
+    """Residuals, as many for each row as there are (horizon,) target and level, and each target's log-odds."""
+    shared = [*chain.from_iterable(boosted.quantile)]
+    steps = [member.members for member in shared if isinstance(member, Stepped)]
+    direct = [one for step in zip(*steps, strict=True) for one in step]  # by horizon, target and level
+    return [
+        forest_node(direct or shared, "row" if direct else "inputs", "residual_sums"),
+        forest_node(list(boosted.spike), "inputs", "odds_sums"),
+    ]
+
+
+def forest_node(members: list[Any], read: str, told: str) -> Any:
+    """All trees of some ensembles, each adding to its own output."""
     from onnx import helper
 
-    members = [*chain.from_iterable(boosted.quantile), *boosted.spike]
     trees = [(place, nodes) for place, member in enumerate(members) for nodes in trees_of(member)]
     counts = [len(nodes) for _, nodes in trees]
     nodes = np.concatenate([part[list(LEAF.dtype.names or ())] for _, part in trees])
@@ -160,8 +169,8 @@ def forest_node(boosted: Boosted) -> Any:
     leaf = nodes["is_leaf"] > 0
     return helper.make_node(
         "TreeEnsembleRegressor",
-        ["inputs"],
-        ["sums"],
+        [read],
+        [told],
         domain="ai.onnx.ml",
         n_targets=len(members),
         aggregate_function="SUM",
@@ -183,15 +192,22 @@ def forest_node(boosted: Boosted) -> Any:
 
 def trees_of(model: Any) -> list[Any]:
     """The node tables of an ensemble's trees; a constant is one leaf of zero."""
-    return [LEAF] if isinstance(model, float) else [stage[0].nodes for stage in model._predictors]
+    if isinstance(model, float):
+        return [LEAF]
+    if isinstance(model, Grown):
+        return [np.array(table, LEAF.dtype) for table in model.tables()]
+    return [stage[0].nodes for stage in model._predictors]
 
 
 def baseline(model: Any) -> float:
     """What an ensemble starts from before its first tree."""
+    if isinstance(model, Grown):
+        return 0.0
     return model if isinstance(model, float) else float(model._baseline_prediction.item())
 
 
 def rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """The largest float32 not above each threshold."""
-    nearest = thresholds.astype(np.float32)
+    with np.errstate(over="ignore"):  # LightGBM tells the unknown from all that is known at 1e300
+        nearest = thresholds.astype(np.float32)
     return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)

@@ -29,6 +29,7 @@ SOURCES = {
     "volatility": {"bars"},
     "congestion": {"blocks"},
     "demand": {"arrivals", "request_counts"},
+    "yesterday": {"arrivals", "request_counts"},
     "calendar": set(),
 }
 
@@ -37,7 +38,8 @@ SOURCES = {
 class Prepared:
     """What fitting needs. `windows` (n, context, feature) is a view: window i ends with row i and belongs to `labels` row i.
 
-    `reference` (horizon, target, level) are the residual quantiles of persistence over all rows known before `until`.
+    `reference` (horizon, target, level) are the residual quantiles of persistence over all rows known before `until`; a test
+    forecast is issued every `test_stride` ticks.
     """
 
     contract: Contract
@@ -48,6 +50,7 @@ class Prepared:
     shape: Shape
     statistics: Statistics
     reference: NDArray[np.float64]
+    test_stride: int = 1
 
     def trainable(self, part: range, stride: int = 1) -> NDArray[np.int64]:
         """Rows of a part, every `stride`-th, where any outcome is known."""
@@ -80,6 +83,7 @@ def prepare(folder: Path, panel: PanelSettings, division: SplitSettings, seed: i
         shape=shape_of(contract),
         statistics=statistics(rows, labels, contract, parts.fit),
         reference=residuals(labels.ahead, labels.value, contract.levels, range(parts.calibration.stop)),
+        test_stride=division.test_stride,
     )
 
 
@@ -107,7 +111,11 @@ def draft(history: History, panel: PanelSettings, division: SplitSettings, seed:
 
 def columns(panel: PanelSettings, market: Panel) -> tuple[tuple[Feature, ...], tuple[Target, ...]]:
     """Features of the families and the targets on them; UsageError for an unknown one or a family that a target needs."""
-    offered, targets = registry.describe(panel.families, market), describe_targets(panel.targets, market)
+    offered = registry.describe(panel.families, market)
+    targets = tuple(
+        msgspec.structs.replace(target, anchor=panel.anchors.get(target.name, target.anchor))
+        for target in describe_targets(panel.targets, market)
+    )
     features = tuple(feature for feature in offered if feature.name not in panel.without)
     names = {feature.name for feature in features}
     strange = sorted(set(panel.without) - {feature.name for feature in offered})

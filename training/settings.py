@@ -28,7 +28,8 @@ class PanelSettings:
 
     `targets` and `families` name what `data.targets` and `data.features` offer, `without` the features of these families that
     are left out, such as the day of the week where there are too few weeks to learn from; `roles` maps a role to the symbols
-    that may play it, best first; a window holds `context` ticks of `tick_s` seconds; `horizons` are in ticks.
+    that may play it, best first; a window holds `context` ticks of `tick_s` seconds; `horizons` are in ticks. `anchors` names
+    features that targets are forecast as a distance to, instead of their usual ones.
     """
 
     task: str = "panel"
@@ -40,6 +41,7 @@ class PanelSettings:
     roles: dict[str, list[str]] = field(
         default_factory=lambda: {"eth": ["ETH-PERP", "ETH-SPOT"], "btc": ["BTC-PERP", "BTC-SPOT"]}
     )
+    anchors: dict[str, str] = field(default_factory=dict)
     context: int = 72
     horizons: tuple[int, ...] = tuple(range(1, 13))
     levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -54,6 +56,7 @@ class PanelSettings:
             [
                 (bool(self.targets), "at least one target", "none"),
                 (bool(self.families), "at least one feature family", "none"),
+                (self.anchors.keys() <= set(self.targets), "anchors of the targets", str(self.anchors)),
                 (self.tick_s > 0 and 86_400 % self.tick_s == 0, "a tick_s that divides a day", str(self.tick_s)),
                 (self.context > 0, "a positive context", str(self.context)),
                 (first == 1 and contiguous, "horizons 1, 2, 3, ... without a gap", str(list(self.horizons))),
@@ -76,7 +79,7 @@ class SplitSettings:
 
     `since` and `until` are ISO 8601 (UTC unless they say otherwise; absent: the ends of the history). Validation stops the
     training early, calibration widens or narrows the quantiles. `embargo` is in ticks (absent: the longest horizon).
-    `test_days` limits the test period, which begins at `until`.
+    `test_days` limits the test period, which begins at `until`; in it a forecast is issued every `test_stride` ticks.
     """
 
     since: str | None = None
@@ -85,6 +88,7 @@ class SplitSettings:
     calibration_days: float = 28.0
     embargo: int | None = None
     test_days: float | None = None
+    test_stride: int = 1
 
     def __post_init__(self) -> None:
         """Refuse contradictions."""
@@ -97,6 +101,7 @@ class SplitSettings:
                 (self.calibration_days > 0, "positive calibration_days", str(self.calibration_days)),
                 (self.embargo is None or self.embargo >= 0, "an embargo of 0 ticks or more", str(self.embargo)),
                 (self.test_days is None or self.test_days > 0, "positive test_days", str(self.test_days)),
+                (self.test_stride > 0, "a positive test_stride", str(self.test_stride)),
             ],
         )
 

@@ -1,7 +1,6 @@
 """One way to fit whatever a configuration file of a single model describes, and to read any configuration file.
 
-Decided here: a file with a `boosting` section is gradient boosting, one with a `combination` fits several, any other is a
-network.
+Decided here: the section that a file has beside its data says what it describes; a file with none of these is a network.
 """
 
 from pathlib import Path
@@ -12,7 +11,8 @@ import msgspec.yaml
 from data.errors import UsageError
 from training.fitting import Fit
 
-Kind = Literal["network", "trees", "combination"]
+Kind = Literal["network", "trees", "regression", "combination"]
+SECTIONS: dict[str, Kind] = {"boosting": "trees", "regression": "regression", "combination": "combination"}
 
 
 def fit_single(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
@@ -25,6 +25,10 @@ def fit_single(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
             from training.boost import fit_boosting
 
             return fit_boosting(config, overrides)
+        case "regression":
+            from training.regress import fit_regression
+
+            return fit_regression(config, overrides)
         case "network":
             from training.cli import fit_network
 
@@ -38,7 +42,7 @@ def fit_single(config: Path, overrides: tuple[str, ...] = ()) -> Fit:
 def kind(config: Path) -> Kind:
     """What a configuration file describes."""
     told = read(config)
-    return "trees" if "boosting" in told else "combination" if "combination" in told else "network"
+    return next((kind for section, kind in SECTIONS.items() if section in told), "network")
 
 
 def read(config: Path) -> dict[str, Any]:

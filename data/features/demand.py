@@ -14,7 +14,17 @@ from data.features.spec import DAY_S, HOUR_S, FeatureSpec, change, rolling_max, 
 LEAST_PER_S = 1e-3
 RUSH_RATIO, CALM_RATIO = 2.0, 1.5
 MEANS, CHANGES, SPREAD = (4, 20, 60, 240), (1, 4, 20), 20
+AHEAD_S = 120
 UNIT = "ln(1/s)"
+
+
+def yesterday(panel: Panel) -> tuple[FeatureSpec, ...]:
+    """The order stream a day ago: then, and on average over the minutes that followed."""
+    value, day, ahead = pl.col("order_rate").clip(LEAST_PER_S).log(), ticks_in(DAY_S, panel), ticks_in(AHEAD_S, panel)
+    return (
+        FeatureSpec("log_demand_day_ago", UNIT, day + 1, value.shift(day)),
+        FeatureSpec("log_demand_day_ago_ahead", UNIT, day, rolling_mean(value, ahead).shift(day - ahead)),
+    )
 
 
 def family(panel: Panel) -> tuple[FeatureSpec, ...]:

@@ -35,6 +35,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "volatility": volatility.family,
         "congestion": congestion.family,
         "demand": demand.family,
+        "yesterday": demand.yesterday,
         "calendar": calendar.family,
         "fee_path": fee_path.family,
         "realised": realised.family,

@@ -18,6 +18,9 @@ HORIZONS = tuple(range(1, 31))
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 SURGING = 2.5  # times the calm: above it a surge is on
 HALVINGS = 40
+GOING_SD, COMING_SD = 0.05, 0.2  # of ln demand in a surge that is on, and in one that is expected
+SETTLED = 3  # ticks after which a surge has its level
+SURPRISE = 4.0  # standard deviations from which on a count is a new level and not noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,16 @@ def learned(flow: Flow, market: Market, sight: Sight, seed: int) -> ForecastSeri
     on = now > SURGING * market.calm_per_s
     ahead = issued[:, None] + _middles()
     chance = _chance_on(ahead, issued, on, warnings(flow, market, sight, seed), sight)
-    reach = np.sqrt(np.minimum(_middles() / market.wobble_s, 1.0))
-    calm_now = np.where(on, market.calm_per_s, now)
-    calm = np.log(np.maximum(calm_now, 1e-3))[:, None] * np.exp(-_middles() / market.wobble_s)
-    calm = calm + np.log(market.calm_per_s) * (1 - np.exp(-_middles() / market.wobble_s))
-    high = np.where(on, np.log(np.maximum(now, 1e-3)), np.log(market.calm_per_s * sight.factor))[:, None]
-    calm_sd = 0.04 + market.wobble_sd * reach
-    high_sd = np.where(on[:, None], 0.04 + market.wobble_sd * reach + 0.05, 0.2)
-    values = _mixture(calm, np.broadcast_to(calm_sd, calm.shape), np.broadcast_to(high, calm.shape), high_sd, chance)
+    level, doubt = _level(now, on, market)
+    fade = np.exp(-_middles() / market.wobble_s)
+    calm = np.log(market.calm_per_s) + np.where(on, 0.0, level)[:, None] * fade
+    calm_sd = np.sqrt(_counted(np.exp(calm)) + _drift(market, np.where(on, market.wobble_sd**2, doubt)))
+    usual, risen = np.log(market.calm_per_s * sight.factor), np.log(market.calm_per_s) + level
+    settled = on & np.roll(on, SETTLED) & (np.arange(len(on)) >= SETTLED)  # before, a surge may still be rising
+    high = np.broadcast_to(np.where(settled, risen, np.where(on, np.maximum(risen, usual), usual))[:, None], calm.shape)
+    going_sd = np.sqrt(_counted(np.exp(high)) + _drift(market, doubt) + GOING_SD**2)
+    high_sd = np.where(settled[:, None], going_sd, COMING_SD)
+    values = _mixture(calm, calm_sd, high, high_sd, chance)
     if sight.outage_s is not None:
         values[(issued >= sight.outage_s[0]) & (issued < sight.outage_s[1])] = np.nan
     return _series(issued, values, sight.valid_s, "stated", spike=chance)
@@ -95,6 +100,36 @@ def warnings(flow: Flow, market: Market, sight: Sight, seed: int) -> Floats:
     return np.sort(np.concatenate([true, false]))
 
 
+def _level(now: Floats, on: NDArray[np.bool_], market: Market) -> tuple[Floats, Floats]:
+    """Ln of the level over the calm at each issue and its variance (issues,), by a Kalman filter of the counts so far.
+
+    The level wobbles as the market says, counts are Poisson. A surge that begins or ends is a new level.
+    """
+    keep, push = np.exp(-2 * TICK_S / market.wobble_s), market.wobble_sd**2
+    seen = np.log(np.maximum(now / market.calm_per_s, 1e-3))
+    counted = 1 / np.maximum(now * TICK_S, 1.0)
+    level, doubt = np.empty(len(now)), np.empty(len(now))
+    x, variance, was_on = 0.0, push, False
+    for i, is_on in enumerate(on):
+        x, variance = x if is_on else x * np.sqrt(keep), keep * variance + (1 - keep) * push
+        surprise = abs(seen[i] - x) > SURPRISE * np.sqrt(variance + counted[i])
+        gain = 1.0 if is_on != was_on or surprise else variance / (variance + counted[i])
+        x, variance, was_on = x + gain * (seen[i] - x), gain * counted[i], bool(is_on)
+        level[i], doubt[i] = x, variance
+    return level, doubt
+
+
+def _drift(market: Market, doubt: Floats) -> Floats:
+    """Variance of ln intensity at each horizon, (issues, horizons), of a level whose variance at the issue was `doubt`."""
+    fade = np.exp(-2 * _middles() / market.wobble_s)
+    return np.asarray(doubt[:, None] * fade + market.wobble_sd**2 * (1 - fade))
+
+
+def _counted(rate_per_s: Floats) -> Floats:
+    """Variance of ln of what is counted in a tick at a rate."""
+    return np.asarray(1 / (rate_per_s * TICK_S))
+
+
 def _chance_on(ahead: Floats, issued: Floats, on: NDArray[np.bool_], warned_s: Floats, sight: Sight) -> Floats:
     """Probability that a surge is on at each horizon, (issues, horizons)."""
     span = _middles()[None, :]
@@ -103,8 +138,9 @@ def _chance_on(ahead: Floats, issued: Floats, on: NDArray[np.bool_], warned_s: F
     for at in warned_s:
         early, late = at + sight.lead_s * (1 - sight.spread), at + sight.lead_s * (1 + sight.spread)
         alive = (issued >= at) & (issued <= late + TICK_S)
-        due = np.clip((ahead - early) / max(late - early, 1e-9), 0, 1) * sight.precision
-        coming = np.where(alive[:, None], np.maximum(coming, due), coming)
+        due, passed = (np.clip((at_s - early) / max(late - early, 1e-9), 0, 1) for at_s in (ahead, issued[:, None]))
+        still = sight.precision * (due - passed) / (1 - sight.precision * passed)  # given that it has not come yet
+        coming = np.where(alive[:, None], np.maximum(coming, still), coming)
     return np.where(on[:, None], going_on, coming)
 
 

@@ -17,7 +17,7 @@ from shaper.erlang import (
     servers_for_blocking,
     square_root_servers,
 )
-from shaper.staffing import Load, Prices, cost_usd_per_s, regime, servers
+from shaper.staffing import Load, Prices, cost_usd_per_s, ranked_usd_per_s, regime, servers
 
 ORDERS = 60_000
 
@@ -148,3 +148,34 @@ def test_the_newsvendor_beats_square_root_staffing_where_the_rate_is_uncertain_a
     rooted = servers(narrow, prices, 1.0)
     assert cost(servers(wide, prices, 1.0), wide) < cost(rooted, wide)
     assert cost(rooted, narrow) < cost(servers(Load(100.0, 11.0, 1.0), prices, 1.0) + 5, narrow)
+
+
+def test_a_simulated_queue_by_priority_waits_as_the_ranks_are_priced() -> None:
+    """Two tiers on 25 servers with a load of 22: the first, 60 % of the orders, hardly waits."""
+    draw, servers_, load = random(5), 25, 22.0
+    at = np.cumsum(draw.exponential(1 / load, ORDERS)).tolist()
+    first, services = (draw.random(ORDERS) < 0.6).tolist(), draw.exponential(1.0, ORDERS).tolist()
+    busy: list[float] = []
+    lines: tuple[list[int], list[int]] = ([], [])
+    waited = [0.0, 0.0]
+
+    def start(order: int, now: float) -> None:
+        waited[first[order]] += now - at[order]
+        heapq.heappush(busy, now + services[order])
+
+    for order, now in enumerate(at):
+        while busy and busy[0] <= now:
+            free = heapq.heappop(busy)
+            line = lines[0] or lines[1]
+            if line:
+                start(line.pop(0), free)
+        if len(busy) < servers_:
+            start(order, now)
+        else:
+            lines[0 if first[order] else 1].append(order)
+    costs = waited[True] / at[-1], waited[False] / at[-1]
+    assert ranked_usd_per_s(servers_, load, 1.0, ((0.6, 0.9), (1.0, 0.1))) == pytest.approx(
+        costs[0] + 0.1 * costs[1], rel=0.12
+    )
+    assert ranked_usd_per_s(servers_ + 5, load, 1.0, ((0.6, 0.9), (1.0, 0.1))) < 0.4 * costs[0]
+    assert ranked_usd_per_s(100, load, 1.0, ((1.0, 1.0),)) == 0.0

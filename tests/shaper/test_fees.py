@@ -95,6 +95,15 @@ def test_more_time_and_less_certainty_wanted_bid_less() -> None:
     assert bid_for(rules, STATE, 0.8, 5).max_fee_wei < bid_for(rules, STATE, 0.99, 5).max_fee_wei
 
 
+def test_patient_orders_wait_for_a_cheaper_block_unless_nodes_refuse_what_the_next_could_not_include() -> None:
+    quiet = replace(STATE, utilisation=(0.1,) * len(LEVELS))
+    assert bid_for(RULES, quiet, 0.5, 25).max_fee_wei < quiet.next_base_fee_wei
+    strict = bid_for(replace(RULES, least_of_next=1.25), quiet, 0.5, 25)
+    assert strict.max_fee_wei == 25 * GWEI
+    with pytest.raises(FeeError, match="least_of_next"):
+        replace(RULES, least_of_next=-0.1)
+
+
 def test_a_cap_below_the_base_fee_is_kept_and_includes_nothing() -> None:
     assert bid_for(replace(RULES, max_fee_wei=10 * GWEI), STATE, 0.9, 1) == replace(
         bid_for(replace(RULES, max_fee_wei=10 * GWEI), STATE, 0.9, 1), max_fee_wei=10 * GWEI, inclusion=0.0

@@ -29,6 +29,12 @@ def test_a_forecast_that_cannot_be_believed_is_told_why(at_s: float, demand: flo
     assert found is None if reason is None else reason in str(found)
 
 
+def test_a_measurement_older_than_the_forecast_says_nothing_against_it() -> None:
+    surge = forecast(1000.0)
+    assert distrust(venue(), surge, Observed(1005.0, 100.0, demand_age_s=10.0)) is None
+    assert "absurd" in str(distrust(venue(), surge, Observed(1015.0, 100.0, demand_age_s=10.0)))
+
+
 def test_a_forecast_too_short_for_the_delay_is_not_believed() -> None:
     assert "beyond" in str(distrust(venue(delay_s=260.0), forecast(), seen(100.0, 1030.0)))
     assert distrust(venue(delay_s=250.0), forecast(), seen(100.0, 1030.0)) is None

@@ -110,9 +110,9 @@ def test_an_allowance_pays_for_units_until_they_can_be_released() -> None:
 
 def test_one_unit_less_is_priced_by_the_last_tier_that_a_surge_leaves_served() -> None:
     orders = 5.0 * 75.0
-    assert missing_unit_usd(OF, 100.0, 30, TrustRules(stress=10.0)) == pytest.approx(orders * (0.05 + 0.005 * 10))
-    assert missing_unit_usd(OF, 100.0, 30, TrustRules(stress=20.0)) == pytest.approx(orders * (5.0 + 0.05 * 10))
-    assert missing_unit_usd(OF, 100.0, 30, TrustRules(stress=1.0)) == 0.0
+    assert missing_unit_usd(OF, 1000.0, 30) == pytest.approx(orders * (0.05 + 0.005 * 10))
+    assert missing_unit_usd(OF, 2000.0, 30) == pytest.approx(orders * (5.0 + 0.05 * 10))
+    assert missing_unit_usd(OF, 100.0, 30) == 0.0
 
 
 def test_a_missed_surge_is_what_a_review_of_it_loses() -> None:
@@ -141,7 +141,12 @@ def test_after_a_long_silence_the_shadows_start_anew_and_the_books_stay() -> Non
 
 
 def test_a_plan_on_a_leash_names_its_stage_and_its_limits() -> None:
-    leash = steer(OF, forecast(), SEEN).leash
+    opened = steer(OF, forecast(), SEEN)
+    unproven = plan(OF, forecast(), SEEN, opened.leash)
+    assert unproven.stage == "reactive"
+    assert unproven.reason == "by what is seen alone: no claim of the forecasts has come true yet"
+    proven = replace(opened, record=replace(opened.record, held=1), at_s=1009.0)
+    leash = steer(OF, forecast(), SEEN, proven).leash
     made = plan(OF, forecast(), SEEN, leash)
     assert made.stage == leash.stage == "forecast-led"
     assert "trusted with weight 1.00 within" in made.reason

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from data.errors import DataError, UsageError
 from training import recipes
-from training.backtest import Result, gains, run
+from training.backtest import Result, gains, run, weighed
 from training.commands import backtest, compare, drift, promote, tune
 from training.comparison import entries
 from training.folds import Rolling
@@ -149,3 +150,24 @@ def test_help_ends_with_an_example(command: object, capsys: pytest.CaptureFixtur
         command.main(["--help"])  # type: ignore[attr-defined]
     assert caught.value.code == 0
     assert "example:" in capsys.readouterr().out
+
+
+def test_what_was_said_is_kept_in_the_files_that_a_scorer_reads(rolling: Rolling, results: list[Result]) -> None:
+    kept = pl.read_parquet(rolling.home / "small" / "forecasts" / "quantiles.parquet")
+    issued = results[1].seen["volatility"].issued
+    one = kept.filter(pl.col("target") == "volatility")
+    assert one.height == issued.truth.size
+    assert one["q0.5"].to_numpy() == pytest.approx(issued.quantiles[..., results[1].levels.index(0.5)].ravel())
+    spikes = pl.read_parquet(rolling.home / "small" / "forecasts" / "spikes.parquet")
+    assert set(spikes["target"]) == {"volatility", "congestion"}
+
+
+def test_losses_in_natural_units_are_told_at_the_horizons_asked_for_and_against_the_best_baseline(
+    results: list[Result],
+) -> None:
+    found = weighed(results, (1, 3, 99))
+    assert [name for name, _ in found["small", "volatility"]] == ["small-persistence"] * 2
+    own = found["small-persistence", "volatility"][0][1]
+    assert own is not None
+    assert own.gain == 0
+    assert own.loss > 0

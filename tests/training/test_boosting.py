@@ -1,5 +1,6 @@
 """Gradient boosting goes through the same artefact as every other model, to the same numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from models.calibration import fit_offsets
 from tests.training.small import NAMES, SMALL, windows
 from training.artefact import Artefact, load, run
 from training.boosting import Boosting, export, fit, sample
-from training.ensembles import Boosted
+from training.ensembles import Boosted, Stepped, raw
 from training.forest import rounded_down, to_onnx
 from training.parity import TOLERANCE
 from training.reading import Reading
@@ -180,3 +181,38 @@ def test_a_target_that_is_never_known_is_refused(asked: NDArray[np.float32]) -> 
 def test_impossible_options_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected positive sizes"):
         Boosting(**options)
+
+
+@pytest.fixture(scope="module", params=["scikit-learn", "lightgbm"])
+def direct(request: pytest.FixtureRequest, asked: NDArray[np.float32]) -> Boosted:
+    config = replace(QUICK, library=request.param, by_horizon=True, max_features=0.7)
+    return fit(config, CONTRACT, asked, truth(asked), np.arange(len(asked)))
+
+
+def test_ensembles_of_each_horizon_export_to_the_same_numbers_in_either_library(
+    direct: Boosted, tmp_path: Path
+) -> None:
+    assert export(direct, CONTRACT, tmp_path / "made", windows(64, seed=3)) < 1e-5
+    fresh = windows(300, seed=4, holes=0.3)
+    quantiles, spike = Artefact.open(tmp_path / "made").forecast(fresh)
+    wanted = direct.predict(fresh)
+    np.testing.assert_allclose(quantiles, wanted[0], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(spike, wanted[1], atol=1e-5)
+    assert (np.diff(spike, axis=1) >= -1e-6).all()
+
+
+def test_lightgbm_sends_an_unknown_value_where_its_graph_does_also_if_none_was_unknown_in_training() -> None:
+    whole = windows(800, holes=0)
+    grown = fit(replace(QUICK, library="lightgbm"), CONTRACT, whole, truth(whole), np.arange(len(whole)))
+    fresh = windows(300, seed=4, holes=0.3) - 3.0
+    found = run(load(to_onnx(grown, CONTRACT), Path("forest")), fresh)
+    np.testing.assert_allclose(found[0], grown.predict(fresh)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_an_ensemble_of_a_horizon_answers_for_that_horizon_alone(direct: Boosted) -> None:
+    stepped = direct.quantile[0][1]
+    assert isinstance(stepped, Stepped)
+    row = np.zeros((3, len(NAMES) + 1), np.float32)
+    row[:, -1] = CONTRACT.horizons
+    alone = [raw(member, row[:1, :-1])[0] for member in stepped.members]
+    np.testing.assert_array_equal(raw(stepped, row), alone)

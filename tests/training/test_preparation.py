@@ -106,3 +106,13 @@ def test_a_target_that_is_hardly_ever_known_is_refused(history: Path, tmp_path: 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         prepare(tmp_path / "nowhere", PANEL, SPLIT)
+
+
+def test_a_target_may_be_anchored_to_another_feature_and_a_test_thinned_out(history: Path) -> None:
+    panel = PanelSettings(targets=("volatility",), anchors={"volatility": "eth_log_volatility"}, context=3)
+    division = SplitSettings(until="2024-01-12", validation_days=1, calibration_days=1, test_stride=10)
+    prepared = prepare(history, panel, division)
+    assert prepared.contract.targets[0].anchor == "eth_log_volatility"
+    assert prepared.test_stride == 10
+    with pytest.raises(UsageError, match="anchors of the targets"):
+        PanelSettings(targets=("volatility",), anchors={"demand": "log_demand"})

@@ -25,7 +25,7 @@ def test_the_decisions_of_a_forecast_are_priced_beside_the_reactive_ones(tmp_pat
 
 def test_a_backtest_prices_each_fold_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made.write_artefact(tmp_path / "fold" / "artefact")
-    fold = Fold(tmp_path / "fold", "key", made.LEVELS, made.TICK_S, {}, {})
+    fold = Fold(tmp_path / "fold", "key", made.LEVELS, made.TICK_S, {}, {}, {})
     history = made.write_history(tmp_path / "history")
     rolling = Rolling((SCENARIO,), history, SINCE, 1, 1 / 24, tmp_path, scenario=SCENARIO)
     found = backtest.costs([(None, fold)], rolling)

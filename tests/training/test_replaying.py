@@ -13,6 +13,7 @@ from serving import cli
 from tests.serving import made
 from training import replaying
 from training.artefact import Artefact
+from training.commands import replay as command
 from training.scenario import ScenarioFile, Stretch, read_scenario
 
 SCENARIO = Path(__file__).parent.parent.parent / "training" / "configs" / "replay.toml"
@@ -131,3 +132,10 @@ def test_the_command_prices_every_policy_and_draws_a_page(
         "http://creativecommons.org", ""
     )
     assert "clairvoyant" in capsys.readouterr().out
+
+
+def test_a_model_may_be_named_as_a_registry_names_it(tmp_path: Path) -> None:
+    words = ["--scenario", str(SCENARIO), "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    with pytest.raises(DataError, match="expected a registered model; found none"):
+        command.main([*words, "--model", "models:/demand@champion", "--store", str(tmp_path / "store")])
+    assert not (tmp_path / "out").exists()

@@ -50,11 +50,11 @@ def main(argv: list[str]) -> int:
     )
     with bar("backtest") as progress:
         results = run(rolling, lambda _label, done, total: progress(done, total))
-    report(results, rolling)
+    report(results, rolling, tuple(sorted(arguments.at)))
     return 0
 
 
-def report(results: "Sequence[Result]", rolling: "Rolling") -> None:
+def report(results: "Sequence[Result]", rolling: "Rolling", at: tuple[int, ...] = ()) -> None:
     """Write the page and `backtest.json`, keep the plots with the runs, and print the table."""
     from rich.console import Console
 
@@ -62,7 +62,7 @@ def report(results: "Sequence[Result]", rolling: "Rolling") -> None:
     from training.tracking import Store
 
     page = write(results, rolling)
-    write_results(results, rolling.home / "backtest.json")
+    write_results(results, rolling.home / "backtest.json", at)
     if rolling.track:
         store = Store(rolling.store)
         for run in filter(None, (store.find(result.run_id) for result in results)):
@@ -70,15 +70,17 @@ def report(results: "Sequence[Result]", rolling: "Rolling") -> None:
             run.file(page)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table(results))
+    if at:
+        console.print(weighted_table(results, at))
     console.print(f"written to {page}", highlight=False, markup=False, soft_wrap=True)
     if rolling.track:
         for experiment in sorted({rolling.experiment or result.task for result in results}):
             console.print(f"next  shaper compare --experiment {experiment}", highlight=False, markup=False)
 
 
-def write_results(results: "Sequence[Result]", path: Path) -> None:
-    """Write every metric, and the gains over the best baselines."""
-    from training.backtest import gains
+def write_results(results: "Sequence[Result]", path: Path, at: tuple[int, ...]) -> None:
+    """Write every metric, the gains over the best baselines, and weighted quantile losses at some horizons."""
+    from training.backtest import gains, weighed
     from training.fitting import write_json
 
     models = [
@@ -89,7 +91,34 @@ def write_results(results: "Sequence[Result]", path: Path) -> None:
         {"model": model, "target": target, "over": name, "difference": None if one is None else vars(one)}
         for (model, target), (name, one) in gains(results).items()
     ]
-    write_json(path, {"models": models, "gains": found})
+    losses = [
+        {"model": model, "target": target, "horizon": horizon, "over": name, **({} if one is None else vars(one))}
+        for (model, target), row in weighed(results, at).items()
+        for horizon, (name, one) in zip(at, row, strict=False)
+    ]
+    write_json(path, {"models": models, "gains": found, "weighted": losses})
+
+
+def weighted_table(results: "Sequence[Result]", at: tuple[int, ...]) -> "Table":
+    """Weighted quantile losses at some horizons, and how far below the best baseline's they lie."""
+    from rich.table import Table
+
+    from training.backtest import weighed
+
+    made = Table(
+        title="weighted quantile loss in the natural unit, [gain over the best baseline]", title_justify="left"
+    )
+    for name in ("model", "target", *(f"{horizon} ticks ahead" for horizon in at)):
+        text = name in ("model", "target")
+        made.add_column(name, justify="left" if text else "right", no_wrap=text)
+    baselines = {result.name for result in results if result.baseline}
+    for (model, target), row in weighed(results, at).items():
+        cells = []
+        for _, one in row:
+            band = "" if one is None or one.interval is None else f" [{one.interval[0]:+.4f}, {one.interval[1]:+.4f}]"
+            cells.append("-" if one is None else f"{one.loss:.4f}{'' if model in baselines else band}")
+        made.add_row(model, target, *cells)
+    return made
 
 
 def table(results: "Sequence[Result]") -> "Table":
@@ -117,12 +146,12 @@ def table(results: "Sequence[Result]") -> "Table":
     return made
 
 
-def seeds(text: str) -> tuple[int, ...]:
+def numbers(text: str) -> tuple[int, ...]:
     """Read numbers with commas between them."""
     try:
         return tuple(int(word) for word in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected seeds such as 1,2,3, found {text!r}") from error
+        raise argparse.ArgumentTypeError(f"expected numbers such as 1,2,3, found {text!r}") from error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -147,10 +176,17 @@ def parser() -> argparse.ArgumentParser:
     add("--no-refit", action="store_true", help="fit once, at the first origin, and roll over all folds")
     add(
         "--seeds",
-        type=seeds,
+        type=numbers,
         default=(),
         metavar="N,N",
         help="fit with each of these seeds (default: the configuration's)",
+    )
+    add(
+        "--at",
+        type=numbers,
+        default=(),
+        metavar="H,H",
+        help="horizons (ticks) at which to show the weighted quantile loss in the target's natural unit",
     )
     add("--scenario", type=Path, metavar="F", help="price the decisions that forecasts of demand lead to (TOML)")
     add("--name", default="backtest", help="name of the folder that results are kept in")

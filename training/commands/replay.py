@@ -36,6 +36,7 @@ def stretch(arguments: argparse.Namespace) -> int:
     from shaper.replay.scenario import POLICIES
     from training.artefact import Artefact
     from training.replaying import replay
+    from training.resolving import model_folder
     from training.scenario import read_scenario
 
     require_known(arguments.policy, POLICIES)
@@ -46,7 +47,7 @@ def stretch(arguments: argparse.Namespace) -> int:
         file.policies if arguments.model else [name for name in file.policies if name != "forecast-led"]
     )
     file = replace(file, policies=tuple(chosen))
-    artefact = None if arguments.model is None else Artefact.open(arguments.model)
+    artefact = None if arguments.model is None else Artefact.open(model_folder(arguments.model, arguments.store))
     from training.progress import bar
 
     with bar("replay") as progress:
@@ -162,7 +163,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--data", type=Path, metavar="DIR", help="folder of canonical tables with request_counts (for a stretch)"
     )
-    made.add_argument("--model", type=Path, metavar="ART", help="folder of an exported artefact that forecasts demand")
+    made.add_argument(
+        "--model", metavar="ART", help="folder of an artefact that forecasts demand, or models:/NAME@ALIAS"
+    )
     made.add_argument(
         "--policy", action="append", metavar="P", help="policy to play; may be repeated (default: the scenario's)"
     )

@@ -1,10 +1,10 @@
-"""Fit, validate or test a model on recorded history: `boost` fits trees, `combine` several models, `features` explains them."""
+"""Fit, validate or test a model on recorded history: `boost` fits trees, `regress` lines, `combine` several models."""
 
 from collections.abc import Callable
 
 DESCRIPTION = (
-    "Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `combine` several models as one,"
-    " `features` reports on features."
+    "Fit, validate or test a model on recorded history; `boost` fits gradient boosting, `regress` quantile regression,"
+    " `combine` several models as one, `features` reports on features."
 )
 EXAMPLE = (
     "example: shaper train fit --config training/configs/panel-tcn.yaml --data.history history --data.split.until 2024-02-01;"
@@ -15,7 +15,12 @@ EXAMPLE = (
 
 def main(argv: list[str]) -> int:
     """Run `shaper train`; returns the exit status."""
-    others: dict[str, Callable[[list[str]], int]] = {"boost": boosted, "combine": combined, "features": explained}
+    others: dict[str, Callable[[list[str]], int]] = {
+        "boost": boosted,
+        "regress": regressed,
+        "combine": combined,
+        "features": explained,
+    }
     if argv and argv[0] in others:
         return others[argv[0]](argv[1:])
     from training.cli import ForecastCLI
@@ -34,6 +39,15 @@ def boosted(argv: list[str]) -> int:
     from training.summary import tell
 
     tell(*boost(argv))
+    return 0
+
+
+def regressed(argv: list[str]) -> int:
+    """Fit quantile regression."""
+    from training.regress import regress
+    from training.summary import tell
+
+    tell(*regress(argv))
     return 0
 
 
