@@ -27,6 +27,16 @@ def tracking_server() -> "Server | None":
     return Server(uri, (user, password) if user else None, token or None) if uri else None
 
 
+def settings_told() -> dict[str, str]:
+    """Settings by dotted key: `SHAPER__SERVER__PORT=9000` tells `server.port`."""
+    prefix = "SHAPER__"
+    return {
+        name.removeprefix(prefix).lower().replace("__", "."): value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(prefix)
+    }
+
+
 def unless_told_otherwise(name: str, value: str) -> None:
     """Set a variable for this process and those that it starts, where nobody has set it."""
     os.environ.setdefault(name, value)
