@@ -45,16 +45,16 @@ def sidecar(folder: Path) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def browser(sidecar: Running, folder: Path) -> Iterator[Tab]:
-    with opened(f"http://127.0.0.1:{sidecar.port}/", folder / "profile") as made:
+def browser(folder: Path) -> Iterator[Tab]:
+    with opened(folder / "profile") as made:
         yield made
 
 
 @pytest.fixture
-def tab(browser: Tab) -> Iterator[Tab]:
+def tab(browser: Tab, sidecar: Running) -> Iterator[Tab]:
     """The page, loaded anew; it may have complained of nothing in the end."""
     browser.complaints = []
-    browser.tell("Page.reload", ignoreCache=True)
+    browser.tell("Page.navigate", url=f"http://127.0.0.1:{sidecar.port}/")
     browser.wait_for("document.readyState === 'complete' && document.querySelectorAll('#settings tbody tr').length > 0")
     yield browser
     assert browser.complaints == []
