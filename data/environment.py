@@ -32,6 +32,16 @@ def token_text() -> str:
     return os.environ.get("SHAPER_TOKENS", "")
 
 
+def settings_told() -> dict[str, str]:
+    """Settings by dotted key: `SHAPER__SERVER__PORT=9000` tells `server.port`."""
+    prefix = "SHAPER__"
+    return {
+        name.removeprefix(prefix).lower().replace("__", "."): value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(prefix)
+    }
+
+
 def unless_told_otherwise(name: str, value: str) -> None:
     """Set a variable for this process and those that it starts, where nobody has set it."""
     os.environ.setdefault(name, value)

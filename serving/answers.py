@@ -5,6 +5,7 @@ from litestar import MediaType, Request, Response
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 
+from serving.desk import Desk
 from serving.errors import RefusedError
 from serving.loop import Sidecar
 
@@ -40,6 +41,12 @@ NOT_YET = {503: ResponseSpec(Problem, description="There is none yet; reasons sa
 def found(kind: type, description: str) -> dict[int, ResponseSpec]:
     """What a cached answer looks like, for the documentation."""
     return {200: ResponseSpec(kind, description=description, generate_examples=False), **NOT_YET}
+
+
+def desk(state: State) -> Desk:
+    """The operator's desk behind the application."""
+    found: Desk = state.desk
+    return found
 
 
 def sidecar(state: State) -> Sidecar:

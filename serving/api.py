@@ -29,11 +29,12 @@ from serving.answers import (
     sidecar,
 )
 from serving.dashboard.routes import read_series
+from serving.desk import Desk
 from serving.errors import RefusedError
 from serving.gateway import Report
 from serving.loop import Sidecar
 from serving.openapi import ObservationsOperation
-from serving.paths import events, overrides, plans, stream
+from serving.paths import events, models, overrides, plans, stream
 from serving.state import Readiness
 from shaper.forecast import Forecast
 from shaper.plan import Plan
@@ -99,18 +100,19 @@ async def read_metrics(state: State) -> Response[bytes]:
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
     take_observations, take_report, read_forecast, read_plan, read_series, is_live, is_ready, read_metrics,
-    *plans.HANDLERS, *overrides.HANDLERS, *events.HANDLERS, *stream.HANDLERS,
+    *plans.HANDLERS, *overrides.HANDLERS, *events.HANDLERS, *stream.HANDLERS, *models.HANDLERS,
 )  # fmt: skip
 
 
-def create_app(sidecar: Sidecar, version: str) -> Litestar:
+def create_app(sidecar: Sidecar, version: str, desk: Desk | None = None) -> Litestar:
     """The application around a sidecar, which steps for as long as the application lives."""
+    desk = desk or Desk(sidecar)
     metrics = sidecar.pipeline.metrics
     metrics.watch_ready(lambda: sidecar.board.readiness().ready)
     return Litestar(
         HANDLERS,
-        state=State({"sidecar": sidecar}),
-        lifespan=[lambda _: sidecar.running()],
+        state=State({"sidecar": sidecar, "desk": desk}),
+        lifespan=[lambda _: sidecar.running(), lambda _: desk.open()],
         openapi_config=OpenAPIConfig(
             title="Derivatives traffic shaper",
             version=version,

@@ -5,29 +5,25 @@ is served, and how a signal ends it.
 """
 
 import argparse
-import logging
-import sys
 import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.environment import history_folder, tracking_server
+from data.environment import history_folder, settings_told, tracking_server
 from data.errors import DataError, UsageError
-from data.published import fetch, is_reference
+from serving import logs
 from serving.security import Access, keyring
 from serving.settings import Settings, check, is_loopback, read_settings
+from serving.tracing import tracer
 
 if TYPE_CHECKING:
     from serving.audit.trail import Trail
     from serving.feeds import Feed
-    from serving.inference import Forecaster
     from serving.keeping.keeper import Keeper
     from serving.loop import Sidecar
     from serving.pipeline import Pipeline
 
-DISTRIBUTION = "derivatives-traffic-shaper"
 EPILOG = """example:
   shaper data simulate --out var/world --days 4 --seed 7
   shaper serve --config serving/deploy/shaper.toml --history var/world
@@ -47,19 +43,29 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, help="port to listen on, instead of server.port; 0 picks a free one")
     parser.add_argument("--check", action="store_true", help="check settings, model and history, then end")
     options = parser.parse_args(argv)
-    settings = overridden(read_settings(options.config), options)
-    check(settings, str(options.config))
+    settings = told(options)
     access = Access(settings.security, keyring(settings.security), is_loopback(settings.server.host))
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logs.begin(settings.log)
+    from serving.desk import Desk
+    from serving.models import Source
     from serving.server import serve
 
     sidecar = assemble(settings)
     if options.check:
         print(f"{options.config}: settings, model {sidecar.pipeline.forecaster.contract.name} and feed are sound")
         return 0
+    sidecar.tracer = sidecar.pipeline.tracer = tracer(settings.trace)
     sidecar.trail, sidecar.keeper = make_trail(settings), make_keeper(settings)
-    serve(sidecar, settings.server.host, settings.server.port, access)
+    desk = Desk(sidecar, Source(settings.model, tracking_server), settings, lambda: told(options))
+    serve(desk, settings.server.host, settings.server.port, access)
     return 0
+
+
+def told(options: argparse.Namespace) -> Settings:
+    """The settings of the file, the environment and the command line, the last one first. Raises UsageError when they are wrong."""
+    settings = overridden(read_settings(options.config, settings_told()), options)
+    check(settings, str(options.config))
+    return settings
 
 
 def overridden(settings: Settings, options: argparse.Namespace) -> Settings:
@@ -81,16 +87,15 @@ def assemble(settings: Settings) -> "Sidecar":
     from serving.dataplanes import planes_of
     from serving.demand import RecentOrders
     from serving.embedded.plane import gateway_of
-    from serving.inference import Forecaster, artefact_folder
     from serving.loop import Sidecar
     from serving.metrics import Metrics
+    from serving.models import opened, require_targets
     from serving.pipeline import Pipeline
     from serving.state import Board
 
-    forecaster = Forecaster.open(artefact_folder(fetched(settings.model.artefact), settings.model.task))
-    require_targets(settings, forecaster)
+    forecaster = opened(settings.model, tracking_server)
+    require_targets(settings.venue, forecaster)
     metrics = Metrics.create()
-    metrics.build.labels(version(DISTRIBUTION), forecaster.contract.name, forecaster.contract.digest[:12]).set(1)
     orders = RecentOrders(settings.feed.demand_window_s)
     pipeline = Pipeline(settings.venue, forecaster, metrics, orders, settings.model, settings.trust)
     feed = make_feed(settings, pipeline)
@@ -112,26 +117,6 @@ def make_trail(settings: Settings) -> "Trail | None":
     if audit.folder is None:
         return None
     return Trail(Files.open(Path(audit.folder), Limits(audit.file_mb * 2**20, audit.files)))
-
-
-def fetched(artefact: str | None) -> str | None:
-    """The folder of a registered model, brought from its server; any other name as it is. Raises as `data.published.fetch`."""
-    if artefact is None or not is_reference(artefact):
-        return artefact
-    return str(fetch(artefact, tracking_server()))
-
-
-def require_targets(settings: Settings, forecaster: "Forecaster") -> None:
-    """Raise UsageError when the venue's demand is made of targets that the model does not forecast."""
-    targets = [target.name for target in forecaster.contract.targets]
-    unknown = [name for name, _ in settings.venue.demand.coefficients if name not in targets]
-    if unknown:
-        raise UsageError(
-            "venue.demand.coefficients",
-            expected=f"targets of model {forecaster.contract.name}: {', '.join(targets)}",
-            found=", ".join(unknown),
-            remedy="correct them, or choose a model of another task",
-        )
 
 
 def make_feed(settings: Settings, pipeline: "Pipeline") -> "Feed":

@@ -31,6 +31,7 @@ class Feed(Protocol):
     """A source of time and rows."""
 
     takes_posts: bool
+    period_s: float
 
     def now(self) -> datetime:
         """The time on the feed's clock."""

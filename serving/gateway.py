@@ -121,6 +121,15 @@ class Gateway:
         self.lever.land(at_s)
         return observed(self.lever, self.current(at_s), demand, at_s)
 
+    def settle(self, venue: Venue) -> None:
+        """Go on with another venue; its pool has the units that the present one has."""
+        lever = self.lever
+        self.venue = venue
+        self.lever = Lever(venue.pool, lever.ready, lever.pending, lever.last_order_s)
+        known = {tier.name for tier in venue.tiers}
+        queued = {tier: orders for tier, orders in self.report.queued.items() if tier in known}
+        self.report = msgspec.structs.replace(self.report, queued=queued)
+
     def turn_back(self, at_s: float) -> None:
         """The clock went back to a time: no unit is further away than the delay, and nothing was ordered or reported later."""
         lever, latest = self.lever, at_s + self.lever.pool.actuation_delay_s

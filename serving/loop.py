@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -30,11 +31,10 @@ from serving.pipeline import Pipeline
 from serving.planes import Link, ask
 from serving.series import Series
 from serving.state import Board, Update
-from shaper.decision import Override, OverrideError, check
+from serving.tracing import Tracer, Untraced
 from shaper.plan import Plan
 
 LOG = logging.getLogger(__name__)
-MOST_MUSING = 8
 DISTRIBUTION = "derivatives-traffic-shaper"
 T = TypeVar("T")
 
@@ -54,9 +54,8 @@ class Sidecar:
     trail: Trail | None = None
     keeper: Keeper | None = None
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="shaper"))
-    aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="aside"))
-    musing: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tracer: Tracer = field(default_factory=Untraced)
     has_failed: bool = False
     stopped_by: DataPlaneError | None = None
     links: tuple[Link, ...] = field(init=False)
@@ -81,6 +80,7 @@ class Sidecar:
             await self.open_planes()
             self.begin_trail()
             await self.come_back()
+            self.name_model()
             task = asyncio.create_task(self.run())
             yield
         finally:
@@ -93,9 +93,9 @@ class Sidecar:
                 await self.keep(self.keeper)
                 await asyncio.to_thread(self.keeper.close)
             await asyncio.to_thread(self.thread.shutdown, cancel_futures=True)
-            await asyncio.to_thread(self.aside.shutdown, cancel_futures=True)
             if self.trail is not None:
                 await asyncio.to_thread(self.trail.close)
+            await asyncio.to_thread(self.tracer.close)
 
     async def come_back(self) -> None:
         """Go on where the last process ended, with its plan as long as that holds."""
@@ -158,7 +158,9 @@ class Sidecar:
     async def make(self, at: datetime, job: Callable[[], Update]) -> None:
         """Make a plan and have it enforced; when that fails, the last good one stays."""
         try:
-            update = await self.work(job)
+            with self.tracer.span("step") as span:
+                update = await self.work(job)
+                span.tell({"at": at.isoformat(), "stage": update.plan.stage if update.plan else "none"})
         except Exception as error:
             LOG.exception("a step failed; the last good plan stays")
             self.pipeline.metrics.failures.inc()
@@ -168,11 +170,30 @@ class Sidecar:
         self.board.post(update)
         if update.plan is not None:
             self.record(update)
-            await self.tell_planes(update.plan)
+            with self.tracer.span("data planes") as span:
+                span.tell({"plan": self.board.plan_id or "", "planes": len(self.links)})
+                await self.tell_planes(update.plan)
+        await self.work(self.pipeline.shadow)
+        self.tell_models()
         if self.keeper is not None:
             self.board.note("state", self.keeper.fault)
             if self.keeper.due():
                 await self.keep(self.keeper)
+
+    def tell_models(self) -> None:
+        """Say and record what became of models."""
+        for change in self.pipeline.swapper.changed():
+            self.pipeline.metrics.model_changes.labels(change.change).inc()
+            self.board.say("model", f"{change.model} {change.change}: {change.why}")
+            self.name_model()
+            if self.trail is not None:
+                self.trail.record(self.board.now_s(), "model", change)
+
+    def name_model(self) -> None:
+        """Show which model leads."""
+        contract = self.pipeline.forecaster.contract
+        self.pipeline.metrics.build.clear()
+        self.pipeline.metrics.build.labels(version(DISTRIBUTION), contract.name, contract.digest[:12]).set(1)
 
     def record(self, update: Update) -> None:
         """Have a plan recorded with what it was made of, and say when that fails."""
@@ -251,61 +272,21 @@ class Sidecar:
             self.refused("report", error)
             raise
 
-    def pinned(self) -> tuple[Override, ...]:
-        """What the operator has pinned and has not ended."""
-        now_s = self.board.now_s()
-        return tuple(pin for pin in self.pipeline.overrides if pin.until_s > now_s)
+    async def plan_again(self) -> None:
+        """Make a plan between two steps, where one was made before, for something else has changed than what is measured."""
+        if self.board.newest is None:
+            return
+        async with self.turn:
+            at = max(self.feed.now(), self.board.newest.at)
+            await self.make(at, lambda: self.pipeline.again(at))
 
-    async def pin(self, pin: Override) -> tuple[Override, ...]:
-        """Pin something in place of what was pinned there. Raises RefusedError when the venue has no place for it."""
-        others = tuple(other for other in self.pinned() if (other.lever, other.name) != (pin.lever, pin.name))
-        if pin.lever == "stage":
-            others = tuple(other for other in others if other.lever != "stage")
-        try:
-            check(self.pipeline.venue, (*others, pin))
-        except OverrideError as error:
-            refusal = RefusedError(
-                "override", expected="one that the venue has a place for", found=str(error), remedy="correct it"
-            )
-            self.refused("override", refusal)
-            raise refusal from error
-        return await self.set_pins((*others, pin), f"{pin.lever} {pin.name} pinned to {pin.value:g}: {pin.reason}")
-
-    async def unpin(self, lever: str | None, name: str | None) -> tuple[Override, ...]:
-        """Let go of what is pinned, of one lever or name only where that is given."""
-        kept = tuple(p for p in self.pinned() if (lever or p.lever, name or p.name) != (p.lever, p.name))
-        return await self.set_pins(kept, f"{len(self.pinned()) - len(kept)} pins let go")
-
-    async def set_pins(self, pins: tuple[Override, ...], told: str) -> tuple[Override, ...]:
-        """Pin exactly this from now on: recorded, kept, and in force at once."""
-        self.pipeline.overrides = pins
-        self.board.say("override", told)
+    def settle(self, period_s: float) -> None:
+        """Step as often as the settings say now, and record the venue that plans are for."""
+        self.feed.period_s = period_s
         if self.trail is not None:
-            self.trail.record(self.board.now_s(), "override", {"overrides": pins})
-        if self.keeper is not None:
-            self.keeper.asked = True
-        if self.board.newest is not None:
-            async with self.turn:
-                at = max(self.feed.now(), self.board.newest.at)
-                await self.make(at, lambda: self.pipeline.again(at))
-        return pins
-
-    async def muse(self, job: Callable[[], T]) -> T:
-        """Do a job that nothing depends on, beside the work. Raises RefusedError when too many wait for such already."""
-        if self.musing >= MOST_MUSING:
-            raise RefusedError(
-                "server",
-                expected=f"at most {MOST_MUSING} such requests at once",
-                found="more",
-                remedy="ask later",
-                status=429,
-            )
-        self.musing += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self.aside, job)
-        finally:
-            self.musing -= 1
+            self.trail.settle(self.board.now_s(), self.pipeline.venue)
 
     async def work(self, job: Callable[[], T]) -> T:
         """Do a job on the worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, job)
+        inside = copy_context()  # the span that is open, for those opened in the job
+        return await asyncio.get_running_loop().run_in_executor(self.thread, lambda: inside.run(job))

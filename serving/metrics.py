@@ -42,6 +42,7 @@ class Metrics:
     rung: Gauge
     trust: Gauge
     clock_jumps: Counter
+    model_changes: Counter
     begun_anew: Counter
     plans: Counter
     plan_seconds: Histogram
@@ -90,6 +91,7 @@ class Metrics:
             ),
             trust=gauge("trust_weight_ratio", "Weight that the forecast has earned against the reactive rule"),
             clock_jumps=counter("clock_jumps_total", "Times the wall clock jumped"),
+            model_changes=counter("model_changes_total", "What became of models, by hot swap", "change"),
             begun_anew=counter("calibration_resets_total", "Times the online calibration began anew", "reason"),
             plans=counter("plans_total", "Plans by what led them", "stage"),
             plan_seconds=histogram("plan_duration_seconds", "From a forecast to a plan", WORK_BUCKETS),

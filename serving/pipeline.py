@@ -23,7 +23,9 @@ from serving.metrics import Metrics
 from serving.seer import Asked, Seer
 from serving.settings import Model
 from serving.state import Update
-from shaper.decision import Inputs, Override, decided
+from serving.swapping import Swapper
+from serving.tracing import Tracer, Untraced
+from shaper.decision import Inputs, Override, decided, fitting
 from shaper.forecast import Forecast
 from shaper.plan import Plan
 from shaper.steering import Steering, steer
@@ -50,11 +52,13 @@ class Pipeline:
         self.orders = orders
         self.model = model
         self.trust = trust
-        self.seer = self.seer_of(forecaster)
+        self.swapper = Swapper(self.seer_of(forecaster), model.shadow_ticks)
+        self.asked_s = 0.0
         self.ladder = Ladder()
         self.gateway = Gateway.of(venue)
         self.steering: Steering | None = None
         self.overrides: tuple[Override, ...] = ()
+        self.tracer: Tracer = Untraced()
         self.asked = Asked("blind", None, "none has been issued yet", None)
         self.baseline: Forecast | None = None
         self.last_tick: datetime | None = None
@@ -68,6 +72,11 @@ class Pipeline:
         return Seer(
             forecaster, lambda reason: anew.labels(reason).inc(), self.model.max_blind_ticks, self.model.deadline_s
         )
+
+    @property
+    def seer(self) -> Seer:
+        """The model in use, with its state."""
+        return self.swapper.seer
 
     @property
     def forecaster(self) -> Forecaster:
@@ -84,9 +93,20 @@ class Pipeline:
         """What the model in use remembers."""
         return self.seer.memory
 
+    def settle(self, venue: Venue, trust: TrustRules, model: Model) -> None:
+        """Go on with other settings; trust and shadows begin anew where the venue or the rules are others."""
+        if (venue, trust) != (self.venue, self.trust):
+            self.steering = None
+        self.venue, self.trust, self.model = venue, trust, model
+        self.gateway.settle(venue)
+        self.overrides = fitting(venue, self.overrides)
+        self.seer.max_blind_ticks, self.seer.deadline.limit_s = model.max_blind_ticks, model.deadline_s
+        self.swapper.ticks = model.shadow_ticks
+
     def take(self, frames: Mapping[str, pl.DataFrame]) -> None:
         """Take rows of canonical tables, all or none. Raises DataError for rows that do not fit those taken before."""
         self.seer.panel = self.seer.taken(frames)
+        self.swapper.take(frames)
         self.orders.take(frames)
         for name, frame in frames.items():
             self.metrics.rows.labels(name).inc(frame.height)
@@ -110,9 +130,15 @@ class Pipeline:
         made = None if inputs is None else self.plan(inputs)
         return Update(at, forecast, made, self.forecast_note(rung), note, inputs)
 
+    def shadow(self) -> None:
+        """Ask the model in the shadow, once the plan of a tick has been made."""
+        if self.last_tick is not None:
+            self.swapper.shadow(self.last_tick, self.asked_s)
+
     def turn_back(self, at: datetime) -> None:
         """The clock went back: what was said of a time that has not come is forgotten; the demand of a moment ago still holds."""
         self.seer.turn_back(at)
+        self.swapper.end("rejected", "the clock went back")
         self.gateway.turn_back(at.timestamp())
         self.orders.turn_back(at.timestamp())
         self.ladder, self.steering, self.last_tick = Ladder(), None, None
@@ -121,14 +147,17 @@ class Pipeline:
     def issue(self, tick: datetime) -> None:
         """Ask the model at a tick, and arithmetic beside it."""
         started = time.perf_counter()
-        self.asked = self.seer.ask(tick)
+        with self.tracer.span("forecast") as span:
+            self.asked = self.seer.ask(tick)
+            span.tell({"tick": tick.isoformat(), "outcome": self.asked.outcome, "model": self.forecaster.contract.name})
         self.ladder = self.ladder.after(self.asked.outcome, self.asked.forecast)
         self.baseline = None
         if self.asked.window is not None:
             self.current, self.current_s = self.seer.current(self.asked.window), tick.timestamp()
             self.baseline = self.seer.baseline(self.asked.window, tick)
         self.metrics.asked(self.asked.outcome, self.asked.forecast, self.memory.coverage())
-        self.metrics.forecast_seconds.observe(time.perf_counter() - started)
+        self.asked_s = time.perf_counter() - started
+        self.metrics.forecast_seconds.observe(self.asked_s)
 
     def choose(self, at_s: float) -> tuple[Forecast | None, Rung]:
         """The forecast that a plan of now may stand on, and its rung."""
@@ -161,7 +190,11 @@ class Pipeline:
     def plan(self, inputs: Inputs) -> Plan:
         """The plan of some inputs, which the gateway is taken to follow."""
         started = time.perf_counter()
-        made = decided(self.venue, inputs)
+        with self.tracer.span("plan") as span:
+            made = decided(self.venue, inputs)
+            span.tell(
+                {"stage": made.stage, "units": made.capacity[0].units, "demand_per_s": inputs.observed.demand_per_s}
+            )
         self.gateway.follow(made)
         self.metrics.demand.set(inputs.observed.demand_per_s)
         self.metrics.trust.set(0.0 if self.steering is None else self.steering.trust.weight)

@@ -50,6 +50,7 @@ class Seer:
         self.panel = LivePanel(forecaster.contract)
         self.memory = Memory(forecaster.contract, began_anew)
         self.unasked: dict[datetime, Window] = {}
+        self.newest: Asked | None = None
 
     def taken(self, frames: Mapping[str, pl.DataFrame]) -> LivePanel:
         """The panel with more rows, this one unchanged. Raises DataError for rows that do not fit those taken before."""
@@ -60,6 +61,11 @@ class Seer:
         return trial
 
     def ask(self, tick: datetime) -> Asked:
+        """The forecast of a tick, or what is wrong; `newest` is the last answer."""
+        self.newest = self.answer(tick)
+        return self.newest
+
+    def answer(self, tick: datetime) -> Asked:
         """The forecast of a tick, or what is wrong."""
         window: Window | None = None
         try:

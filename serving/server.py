@@ -22,11 +22,10 @@ import uvicorn
 from data.errors import DataError
 from serving.api import create_app
 from serving.dashboard.page import Page
+from serving.desk import Desk
 from serving.edge import App, Edge
-from serving.events import Events
 from serving.front import Front
 from serving.guard import Guard
-from serving.loop import Sidecar
 from serving.oip.endpoint import InferenceEndpoint
 from serving.security import Access, Security
 from serving.sockets import address, listen
@@ -40,16 +39,22 @@ LOG = logging.getLogger(__name__)
 class Server(uvicorn.Server):
     """Uvicorn that says where it listens, and that does not raise the signal again which ended it.
 
-    `events` are closed with it: who watches them would never go by himself.
+    The stream of events is closed with it: who watches would never go by himself. SIGHUP has the desk read the settings again.
     """
 
-    def __init__(self, config: uvicorn.Config, events: Events) -> None:
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
         super().__init__(config)
-        self.events = events
+        self.desk = desk
+        self.reloading: asyncio.Task[None] | None = None
+
+    def reload(self) -> None:
+        """Have the settings read again, unless that is under way."""
+        if self.reloading is None or self.reloading.done():
+            self.reloading = asyncio.create_task(self.desk.reload())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end."""
-        self.events.close()
+        self.desk.sidecar.board.events.close()
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,10 +67,11 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on SIGTERM and SIGINT; a second SIGINT does not wait."""
+        """End on SIGTERM and SIGINT, a second SIGINT does not wait; read the settings again on SIGHUP."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -74,11 +80,12 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(sidecar: Sidecar, host: str, port: int, access: Access) -> None:
+def serve(desk: Desk, host: str, port: int, access: Access) -> None:
     """Answer until a signal. Raises DataError when the address is taken or a data plane will never open."""
     listener = listen(host, port)
+    sidecar = desk.sidecar
     config = uvicorn.Config(
-        application(sidecar, version(DISTRIBUTION), access),
+        application(desk, version(DISTRIBUTION), access),
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
@@ -89,7 +96,7 @@ def serve(sidecar: Sidecar, host: str, port: int, access: Access) -> None:
         **encryption(access.security),
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = Server(config, sidecar.board.events)
+    server = Server(config, desk)
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
@@ -100,12 +107,12 @@ def serve(sidecar: Sidecar, host: str, port: int, access: Access) -> None:
     LOG.info("stopped")
 
 
-def application(sidecar: Sidecar, release: str, access: Access) -> App:
+def application(desk: Desk, release: str, access: Access) -> App:
     """All that answers: the edge, the guard, behind them the parts with paths of their own, and the framework for the rest."""
-    page = Page()
+    sidecar, page = desk.sidecar, Page()
     inference = InferenceEndpoint(lambda: sidecar.pipeline.forecaster, release)
     parts: dict[str, App] = {"": page, "dashboard": page, "v2": inference}
-    front = Front(parts, cast("App", create_app(sidecar, release)))
+    front = Front(parts, cast("App", create_app(sidecar, release, desk)))
     guard = Guard.around(front, access)
     return Edge(guard, sidecar.pipeline.metrics, access.is_local)
 

@@ -6,11 +6,12 @@ file that names them. Every fault is a UsageError (status 2) that names the key.
 
 import ipaddress
 import math
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -22,7 +23,9 @@ from serving.chain.settings import rules as chain_rules
 from serving.gateway_settings import GatewaySettings, gateway_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
+from serving.logs import Log
 from serving.security import ENVIRONMENT, Security, security_rules
+from serving.tracing import Trace
 from shaper.trust import TrustRules
 from shaper.venue import Venue
 
@@ -44,13 +47,16 @@ class Model:
     """Which artefact forecasts: a folder, `models:/NAME@ALIAS` of an MLflow server, or the bundled champion of a task.
 
     `max_blind_ticks`: how many of the newest ticks a target may be unknown before no forecast is made of it; `deadline_s`: how
-    long a plan waits for the model's answer.
+    long a plan waits for the model's answer. Every `watch_s` (0: never) the artefact is looked at again; a new one shadows the
+    one in use for `shadow_ticks`.
     """
 
     task: str = "demand"
     artefact: str | None = None
     max_blind_ticks: int = 3
     deadline_s: float = 0.5
+    watch_s: float = 0.0
+    shadow_ticks: int = 40
 
 
 @dataclass(frozen=True)
@@ -119,11 +125,34 @@ class Settings:
     state: State = State()
     security: Security = field(default_factory=Security)
     gateway: GatewaySettings | None = None
+    log: Log = field(default_factory=Log)
+    trace: Trace = field(default_factory=Trace)
 
 
-def read_settings(path: Path) -> Settings:
-    """Settings from a TOML file, paths made absolute. Raises UsageError for anything unreadable, unknown or mistyped."""
-    return resolved(convert(Settings, read_toml(path), str(path)), path.parent.absolute())
+def read_settings(path: Path, told: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a TOML file with what is told instead by dotted key, paths made absolute.
+
+    Raises UsageError for anything unreadable, unknown or mistyped.
+    """
+    tables, told = read_toml(path), told or {}
+    for key, value in told.items():
+        put(tables, key, value)
+    where = " and ".join([str(path), *(["the environment"] if told else [])])
+    return resolved(convert(Settings, tables, where), path.parent.absolute())
+
+
+def put(tables: dict[str, Any], key: str, value: str) -> None:
+    """Set a dotted key of nested tables to what TOML reads in a text, or to the text itself. Raises UsageError inside a list."""
+    *folders, last = key.split(".")
+    inner: Any = tables
+    for name in folders:
+        inner = inner.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise UsageError(key, expected="a key of a table", found=f"{name} is none", remedy="set it in the file")
+    try:
+        inner[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        inner[last] = value
 
 
 def resolved(settings: Settings, folder: Path) -> Settings:
@@ -173,6 +202,13 @@ def server_rules(server: Server) -> Iterator[Rule]:
 def model_rules(model: Model) -> Iterator[Rule]:
     """Rules of `[model]`."""
     yield model.max_blind_ticks >= 1, "model.max_blind_ticks of at least 1", str(model.max_blind_ticks), "raise it"
+    yield 0 <= model.watch_s <= 86400, "model.watch_s from 0 to 86400 s", str(model.watch_s), "30 suits most"
+    yield (
+        1 <= model.shadow_ticks <= 10000,
+        "model.shadow_ticks from 1 to 10000",
+        str(model.shadow_ticks),
+        "40 suits most",
+    )
     yield 0 < model.deadline_s <= 60, "model.deadline_s above 0, up to 60 s", str(model.deadline_s), "0.5 suits most"
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 
 from serving.events import Event, Events
+from serving.logs import plan_id
 from shaper.decision import Inputs
 from shaper.forecast import Forecast
 from shaper.plan import Plan
@@ -54,6 +55,7 @@ class Board:
     forecast: bytes | None = None
     plan: bytes | None = None
     stage: str | None = None
+    plan_id: str | None = None
     plan_until_s: float = 0.0
     had_forecast: bool = False
     notes: dict[str, str] = field(default_factory=dict)
@@ -75,6 +77,8 @@ class Board:
         self.had_forecast = self.had_forecast or update.forecast is not None
         if update.plan is not None:
             self.plan, self.plan_until_s = msgspec.json.encode(update.plan), update.plan.valid_until_s
+            self.plan_id = plan_id(self.plan)
+            LOG.debug("plan %s is made", self.plan_id, extra={"plan": self.plan_id, "stage": update.plan.stage})
             if update.plan.stage != self.stage:
                 self.say("plan", f"is {update.plan.stage}, {update.plan.reason}")
             self.stage, self.newest = update.plan.stage, update
@@ -87,6 +91,7 @@ class Board:
         if plan.valid_until_s <= self.now_s():
             return
         self.plan, self.plan_until_s, self.stage = body, plan.valid_until_s, plan.stage
+        self.plan_id = plan_id(body)
         self.had_forecast = plan.forecast is not None
 
     def note(self, part: str, text: str | None) -> None:
@@ -100,7 +105,7 @@ class Board:
 
     def say(self, kind: str, text: str) -> None:
         """Remember an event, tell it to all who watch, and log it."""
-        LOG.info("%s: %s", kind, text)
+        LOG.info("%s: %s", kind, text, extra={"part": kind, "plan": self.plan_id})
         self.events.say(Event(self.now_s(), kind, text))
 
     def readiness(self) -> Readiness:

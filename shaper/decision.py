@@ -95,6 +95,15 @@ def check(venue: Venue, overrides: Sequence[Override]) -> None:
             raise OverrideError(f"{lever}: expected shares of 0 or more that leave the sum of all at 1, found {shares}")
 
 
+def fitting(venue: Venue, overrides: tuple[Override, ...]) -> tuple[Override, ...]:
+    """The pins that a venue has a place for: all of them, or none."""
+    try:
+        check(venue, overrides)
+    except OverrideError:
+        return ()
+    return overrides
+
+
 def _by(pin: Override) -> str:
     return f"pinned by the operator: {pin.reason}"
 

@@ -17,7 +17,7 @@ from serving.demand import Rate, RecentOrders
 from serving.gateway import Lever, Report
 from serving.ladder import Ladder
 from serving.pipeline import Pipeline
-from shaper.decision import Override, OverrideError, check
+from shaper.decision import Override, fitting
 from shaper.steering import Steering
 
 FORM = 1
@@ -120,7 +120,7 @@ def restore(pipeline: Pipeline, kept: Kept, at: datetime) -> None:
         restore_memory(pipeline, kept)
     if kept.venue == described(pipeline.venue)[0]:
         pipeline.steering = kept.steering
-    pipeline.overrides = fitting(pipeline, kept.overrides)
+    pipeline.overrides = fitting(pipeline.venue, kept.overrides)
     if kept.at_s > at.timestamp() + AHEAD_S:
         pipeline.turn_back(at)
 
@@ -139,15 +139,6 @@ def restore_memory(pipeline: Pipeline, kept: Kept) -> None:
         return
     state = np.frombuffer(kept.memory, np.float32).reshape(memory.state.shape).copy()
     memory.keep(state, datetime.fromtimestamp(kept.memory_tick_s, UTC))
-
-
-def fitting(pipeline: Pipeline, overrides: tuple[Override, ...]) -> tuple[Override, ...]:
-    """The pins that the venue has a place for."""
-    try:
-        check(pipeline.venue, overrides)
-    except OverrideError:
-        return ()
-    return overrides
 
 
 def packed(frame: pl.DataFrame) -> bytes:

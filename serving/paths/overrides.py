@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.params import JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from serving.answers import REFUSALS, Call, require_type, sidecar
+from serving.answers import REFUSALS, Call, desk, require_type
 from shaper.decision import Lever, Override
 
 LONGEST_S = 7 * 86400
@@ -36,15 +36,15 @@ class Pins(msgspec.Struct, frozen=True):
 @get("/v1/overrides")
 async def read_overrides(state: State) -> Pins:
     """What is pinned now."""
-    return Pins(sidecar(state).pinned())
+    return Pins(desk(state).pinned())
 
 
 @put("/v1/overrides", status_code=200, responses={415: REFUSALS[415], 422: REFUSALS[422]})
 async def pin(request: Call, state: State, data: JSONBody[Pin]) -> Pins:
     """Pin one lever, in place of what was pinned there before; a plan with it is made at once."""
     require_type(request)
-    until_s = sidecar(state).feed.now().timestamp() + data.for_s
-    return Pins(await sidecar(state).pin(Override(data.lever, data.name, until_s, data.reason, data.value)))
+    until_s = desk(state).sidecar.feed.now().timestamp() + data.for_s
+    return Pins(await desk(state).pin(Override(data.lever, data.name, until_s, data.reason, data.value)))
 
 
 @delete("/v1/overrides", status_code=200)
@@ -54,7 +54,7 @@ async def unpin(
     name: Annotated[str | None, QueryParameter(description="of this name only")] = None,
 ) -> Pins:
     """Let go of what is pinned, all of it or that of one lever; a plan without it is made at once."""
-    return Pins(await sidecar(state).unpin(lever, name))
+    return Pins(await desk(state).unpin(lever, name))
 
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (read_overrides, pin, unpin)

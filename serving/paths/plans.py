@@ -13,7 +13,18 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from serving.answers import NO_STORE, NOT_YET, REFUSALS, Call, Problem, found, problem_response, require_type, sidecar
+from serving.answers import (
+    NO_STORE,
+    NOT_YET,
+    REFUSALS,
+    Call,
+    Problem,
+    desk,
+    found,
+    problem_response,
+    require_type,
+    sidecar,
+)
 from serving.errors import RefusedError
 from serving.state import PLANS_KEPT
 from shaper.decision import Inputs, Override, check, decided
@@ -59,7 +70,7 @@ async def explain(state: State) -> Response[bytes]:
         reasons = sidecar(state).board.readiness().reasons
         return problem_response(Problem(503, "there is no plan to explain", reasons), {**NO_STORE, "Retry-After": "1"})
     inputs, plan, venue = made.inputs, made.plan, sidecar(state).pipeline.venue
-    told = await sidecar(state).muse(lambda: msgspec.json.encode(explained(venue, inputs, plan)))
+    told = await desk(state).muse(lambda: msgspec.json.encode(explained(venue, inputs, plan)))
     return Response(told, media_type=MediaType.JSON, headers=NO_STORE)
 
 
@@ -78,7 +89,7 @@ async def ask_what_if(request: Call, state: State, data: JSONBody[WhatIf]) -> Pl
                 "body", expected="inputs of a plan", found=str(error), remedy="correct the body"
             ) from error
 
-    return await sidecar(state).muse(made)
+    return await desk(state).muse(made)
 
 
 def inputs_of(asked: WhatIf, newest: Inputs | None) -> Inputs:

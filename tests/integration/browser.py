@@ -74,8 +74,8 @@ class Tab:
 
 
 @contextmanager
-def opened(url: str, profile: Path) -> Iterator[Tab]:
-    """A tab that shows an address, in a browser that is ended with the test."""
+def opened(profile: Path) -> Iterator[Tab]:
+    """An empty tab, in a browser that is ended with the test."""
     process = subprocess.Popen(
         [part("chromium"), *FLAGS, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -85,7 +85,6 @@ def opened(url: str, profile: Path) -> Iterator[Tab]:
             tab = Tab(socket)
             for area in ("Page", "Runtime", "Log"):
                 tab.tell(f"{area}.enable")
-            tab.tell("Page.navigate", url=url)
             yield tab
             tab.tell("Browser.close")
     finally:

@@ -92,6 +92,26 @@ def test_plans_and_events_are_streamed_and_who_watches_does_not_delay_the_end(co
         connection.close()
 
 
+def test_settings_are_read_again_on_a_signal_and_no_request_is_dropped(config: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    history = ("--history", str(config.parent / "history"), "--speed", "150")
+    with running(config, *history) as sidecar, ThreadPoolExecutor(4) as threads:
+        sidecar.wait_for("/readyz")
+        write_config(config.parent, change=("min_units = 2", "min_units = 44"))
+        asked = [threads.submit(sidecar.ask, "GET", "/v1/plan") for _ in range(100)]
+        sidecar.process.send_signal(signal.SIGHUP)
+        asked += [threads.submit(sidecar.ask, "GET", "/v1/plan") for _ in range(200)]
+        assert {answer.result()[0] for answer in asked} == {200}
+        while sidecar.get("/v1/plan")["capacity"][0]["units"] < 44:
+            pass
+        write_config(config.parent, change=("min_units = 2", "min_unit = 3"))
+        sidecar.process.send_signal(signal.SIGHUP)
+        while not any("unknown venue.pool.min_unit" in reason for reason in sidecar.get("/readyz")["reasons"]):
+            pass
+        assert sidecar.stop() == 0
+
+
 def test_a_process_that_is_killed_leaves_nothing_and_starts_again(config: Path) -> None:
     before = sorted(config.parent.rglob("*"))
     assert len(before) > 4

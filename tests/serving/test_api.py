@@ -173,7 +173,8 @@ def test_the_document_describes_every_path_and_the_rows_that_may_be_posted(clien
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/v1/observations", "/v1/observations/stream", "/v1/gateway", "/v1/forecast", "/v1/plan", "/v1/plans", "/v1/series",
-        "/v1/explain", "/v1/what-if", "/v1/overrides", "/v1/events", "/healthz", "/readyz", "/metrics",
+        "/v1/explain", "/v1/what-if", "/v1/overrides", "/v1/events", "/v1/models", "/v1/models/swap",
+        "/healthz", "/readyz", "/metrics",
     }  # fmt: skip
     body = document["paths"]["/v1/observations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     row = body["properties"]["request_counts"]["items"]

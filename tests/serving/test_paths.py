@@ -243,8 +243,8 @@ def test_only_so_many_may_watch(client: Client, sidecar: Sidecar) -> None:
     assert client.get("/v1/events").status_code == 503
 
 
-def test_only_so_many_may_ask_for_curiosity(client: Client, sidecar: Sidecar) -> None:
+def test_only_so_many_may_ask_for_curiosity(client: Client) -> None:
     fed(client)
-    sidecar.musing = 8
+    client.app.state.desk.musing = 8
     assert client.post("/v1/what-if", json={}).status_code == 429
     assert client.get("/v1/explain").status_code == 429
