@@ -103,7 +103,7 @@ def write_artefact(
 ) -> Path:
     described = described or contract()
     offsets = np.tile(SPREAD, (len(HORIZONS), 1, 1)) if offsets is None else offsets
-    model = graph(described.context, len(described.features), offsets, np.full((len(HORIZONS), 1), 0.125))
+    model = graph(described.context, len(described.features), offsets, np.full(offsets.shape[:2], 0.125))
     helper.set_model_props(model, {DIGEST_KEY: digest or described.digest})
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / MODEL_FILE)
