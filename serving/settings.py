@@ -17,6 +17,8 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from serving.envoy.settings import Envoy
+from serving.envoy.settings import rules as envoy_rules
 from shaper.venue import Venue
 
 LOOPBACK_NAME = "localhost"
@@ -64,6 +66,17 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class DataPlanes:
+    """What enforces the plans: each section that is there."""
+
+    envoy: Envoy | None = None
+
+    def resolved(self, folder: Path) -> "DataPlanes":
+        """The same with paths made absolute from a folder."""
+        return replace(self, envoy=self.envoy and self.envoy.resolved(folder))
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole file; `venue` is the shaper's own value."""
 
@@ -71,6 +84,7 @@ class Settings:
     server: Server = Server()
     model: Model = Model()
     feed: Feed = Feed()
+    dataplane: DataPlanes = DataPlanes()
 
 
 def read_settings(path: Path) -> Settings:
@@ -82,7 +96,7 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     """The same settings with paths made absolute from a folder."""
     model = replace(settings.model, artefact=under(folder, settings.model.artefact))
     feed = replace(settings.feed, folder=under(folder, settings.feed.folder))
-    return replace(settings, model=model, feed=feed)
+    return replace(settings, model=model, feed=feed, dataplane=settings.dataplane.resolved(folder))
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -92,7 +106,12 @@ def under(folder: Path, name: str | None) -> str | None:
 
 def check(settings: Settings, where: str) -> None:
     """Raise UsageError at the first setting that is out of range or contradicts another."""
-    rules = (*server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed))
+    rules = (
+        *server_rules(settings.server),
+        *model_rules(settings.model),
+        *feed_rules(settings.feed),
+        *plane_rules(settings),
+    )
     for holds, expected, found, remedy in rules:
         if not holds:
             raise UsageError(where, expected=expected, found=found, remedy=remedy)
@@ -149,6 +168,12 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
         f"{feed.start} and {feed.until}",
         "correct one of them",
     )
+
+
+def plane_rules(settings: Settings) -> Iterator[Rule]:
+    """Rules of `[dataplane]`."""
+    if settings.dataplane.envoy is not None:
+        yield from envoy_rules(settings.dataplane.envoy, settings.venue)
 
 
 def is_loopback(host: str) -> bool:
