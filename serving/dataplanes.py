@@ -9,6 +9,8 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry
 
 from data.errors import UsageError
+from serving.capacity.processes import ProcessPlane
+from serving.capacity.webhook import WebhookPlane
 from serving.dataplane import DataPlane
 from serving.settings import Settings, check, read_settings
 
@@ -50,9 +52,17 @@ def found(section: T | None, name: str) -> T:
 
 def planes_of(settings: Settings, registry: CollectorRegistry) -> tuple[DataPlane, ...]:
     """The data planes that the settings name, with their metrics in a registry."""
-    planes: list[DataPlane] = []
-    if settings.dataplane.envoy is not None:
+    own, planes = settings.dataplane, list[DataPlane]()
+    if own.envoy is not None:
         from serving.envoy.plane import EnvoyPlane
 
-        planes.append(EnvoyPlane(settings.dataplane.envoy, settings.venue, registry))
+        planes.append(EnvoyPlane(own.envoy, settings.venue, registry))
+    if own.keda is not None:
+        from serving.keda.plane import KedaPlane
+
+        planes.append(KedaPlane(own.keda, settings.venue))
+    if own.webhook is not None:
+        planes.append(WebhookPlane(own.webhook))
+    if own.processes is not None:
+        planes.append(ProcessPlane(own.processes, settings.venue))
     return tuple(planes)

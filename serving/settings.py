@@ -17,8 +17,11 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from serving.capacity.settings import Processes, Webhook, process_rules, webhook_rules
 from serving.envoy.settings import Envoy
 from serving.envoy.settings import rules as envoy_rules
+from serving.keda.settings import Keda
+from serving.keda.settings import rules as keda_rules
 from shaper.venue import Venue
 
 LOOPBACK_NAME = "localhost"
@@ -70,10 +73,18 @@ class DataPlanes:
     """What enforces the plans: each section that is there."""
 
     envoy: Envoy | None = None
+    keda: Keda | None = None
+    webhook: Webhook | None = None
+    processes: Processes | None = None
 
     def resolved(self, folder: Path) -> "DataPlanes":
         """The same with paths made absolute from a folder."""
-        return replace(self, envoy=self.envoy and self.envoy.resolved(folder))
+        return replace(
+            self,
+            envoy=self.envoy and self.envoy.resolved(folder),
+            keda=self.keda and self.keda.resolved(folder),
+            webhook=self.webhook and self.webhook.resolved(folder),
+        )
 
 
 @dataclass(frozen=True)
@@ -172,8 +183,15 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
 
 def plane_rules(settings: Settings) -> Iterator[Rule]:
     """Rules of `[dataplane]`."""
-    if settings.dataplane.envoy is not None:
-        yield from envoy_rules(settings.dataplane.envoy, settings.venue)
+    planes = settings.dataplane
+    if planes.envoy is not None:
+        yield from envoy_rules(planes.envoy, settings.venue)
+    if planes.keda is not None:
+        yield from keda_rules(planes.keda)
+    if planes.webhook is not None:
+        yield from webhook_rules(planes.webhook)
+    if planes.processes is not None:
+        yield from process_rules(planes.processes, settings.venue)
 
 
 def is_loopback(host: str) -> bool:

@@ -63,13 +63,12 @@ class EnvoyPlane:
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers((discovery_rpc(self.discovery), quota_rpc(self.quotas)))
         try:
-            bound = server.add_insecure_port(self.own.control)
-        except RuntimeError:
-            bound = 0
-        if bound == 0:
+            server.add_insecure_port(self.own.control)
+        except RuntimeError as error:
+            await server.stop(None)
             raise DataPlaneError(
                 f"dataplane.envoy.control: expected a free address; found {self.own.control} taken; choose another"
-            )
+            ) from error
         await server.start()
         self.server = server
 
