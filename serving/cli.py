@@ -13,7 +13,7 @@ from pathlib import Path
 GROUP = "shaper.commands"
 DISTRIBUTION = "derivatives-traffic-shaper"
 EXTRAS = {"training": "train", "serving": "serve"}
-OWN_EXTRAS = {"envoy": "envoy", "grpc": "envoy"}  # packages that a single data plane needs
+OWN_EXTRAS = {"envoy": "envoy", "grpc": "envoy", "redis": "leases"}  # packages that one adapter needs
 PACKAGES = ("data", "models", "training", "shaper", "serving")
 
 
