@@ -12,6 +12,7 @@ from data.errors import UsageError
 from serving.capacity.processes import ProcessPlane
 from serving.capacity.webhook import WebhookPlane
 from serving.dataplane import DataPlane
+from serving.leases.settings import Leases
 from serving.settings import Settings, check, read_settings
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def planes_of(settings: Settings, registry: CollectorRegistry) -> tuple[DataPlan
     if own.envoy is not None:
         from serving.envoy.plane import EnvoyPlane
 
-        planes.append(EnvoyPlane(own.envoy, settings.venue, registry))
+        planes.append(leased(EnvoyPlane(own.envoy, settings.venue, registry), settings.leases, registry))
     if own.keda is not None:
         from serving.keda.plane import KedaPlane
 
@@ -66,3 +67,12 @@ def planes_of(settings: Settings, registry: CollectorRegistry) -> tuple[DataPlan
     if own.processes is not None:
         planes.append(ProcessPlane(own.processes, settings.venue))
     return tuple(planes)
+
+
+def leased(plane: DataPlane, own: Leases | None, registry: CollectorRegistry) -> DataPlane:
+    """A proxy with this sidecar's share of the quotas, or with all of them where nothing is shared."""
+    if own is None:
+        return plane
+    from serving.leases.plane import LeasedPlane
+
+    return LeasedPlane(plane, own, registry)

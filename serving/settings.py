@@ -22,6 +22,8 @@ from serving.envoy.settings import Envoy
 from serving.envoy.settings import rules as envoy_rules
 from serving.keda.settings import Keda
 from serving.keda.settings import rules as keda_rules
+from serving.leases.settings import Leases
+from serving.leases.settings import rules as lease_rules
 from shaper.venue import Venue
 
 LOOPBACK_NAME = "localhost"
@@ -96,6 +98,7 @@ class Settings:
     model: Model = Model()
     feed: Feed = Feed()
     dataplane: DataPlanes = DataPlanes()
+    leases: Leases | None = None
 
 
 def read_settings(path: Path) -> Settings:
@@ -107,7 +110,13 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     """The same settings with paths made absolute from a folder."""
     model = replace(settings.model, artefact=under(folder, settings.model.artefact))
     feed = replace(settings.feed, folder=under(folder, settings.feed.folder))
-    return replace(settings, model=model, feed=feed, dataplane=settings.dataplane.resolved(folder))
+    return replace(
+        settings,
+        model=model,
+        feed=feed,
+        dataplane=settings.dataplane.resolved(folder),
+        leases=settings.leases and settings.leases.resolved(folder),
+    )
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -182,7 +191,7 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
 
 
 def plane_rules(settings: Settings) -> Iterator[Rule]:
-    """Rules of `[dataplane]`."""
+    """Rules of `[dataplane]` and `[leases]`."""
     planes = settings.dataplane
     if planes.envoy is not None:
         yield from envoy_rules(planes.envoy, settings.venue)
@@ -192,6 +201,8 @@ def plane_rules(settings: Settings) -> Iterator[Rule]:
         yield from webhook_rules(planes.webhook)
     if planes.processes is not None:
         yield from process_rules(planes.processes, settings.venue)
+    if settings.leases is not None:
+        yield from lease_rules(settings.leases)
 
 
 def is_loopback(host: str) -> bool:
