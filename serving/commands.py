@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.environment import history_folder, settings_told, tracking_server
-from data.errors import DataError, UsageError
+from data.errors import UsageError
 from serving.settings import Settings, check, read_settings
 
 if TYPE_CHECKING:
@@ -136,10 +136,4 @@ def make_keeper(settings: Settings) -> "Keeper | None":
     state = settings.state
     if state.folder is None or settings.feed.kind == "history":
         return None
-    try:
-        store = Store.open(Path(state.folder))
-    except OSError as error:
-        raise DataError(
-            state.folder, expected="a folder for the state", found=str(error), remedy="correct state.folder"
-        ) from error
-    return Keeper(store, state.every_s, state.journal_mb * 2**20, time.monotonic)
+    return Keeper(Store.open(Path(state.folder)), state.every_s, state.journal_mb * 2**20, time.monotonic)
