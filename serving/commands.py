@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.environment import history_folder, settings_told, tracking_server
-from data.errors import DataError, UsageError
+from data.errors import UsageError
 from serving import logs
 from serving.security import Access, keyring
 from serving.settings import Settings, check, is_loopback, read_settings
@@ -144,10 +144,4 @@ def make_keeper(settings: Settings) -> "Keeper | None":
     state = settings.state
     if state.folder is None or settings.feed.kind == "history":
         return None
-    try:
-        store = Store.open(Path(state.folder))
-    except OSError as error:
-        raise DataError(
-            state.folder, expected="a folder for the state", found=str(error), remedy="correct state.folder"
-        ) from error
-    return Keeper(store, state.every_s, state.journal_mb * 2**20, time.monotonic)
+    return Keeper(Store.open(Path(state.folder)), state.every_s, state.journal_mb * 2**20, time.monotonic)
