@@ -23,6 +23,7 @@ from serving.chain.settings import rules as chain_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
 from serving.logs import Log
+from serving.rpc.settings import Grpc, grpc_rules
 from serving.security import ENVIRONMENT, Security, security_rules
 from serving.tracing import Trace
 from shaper.trust import TrustRules
@@ -123,6 +124,7 @@ class Settings:
     audit: Audit = Audit()
     state: State = State()
     security: Security = field(default_factory=Security)
+    grpc: Grpc = field(default_factory=Grpc)
     log: Log = field(default_factory=Log)
     trace: Trace = field(default_factory=Trace)
 
@@ -182,6 +184,7 @@ def check(settings: Settings, where: str) -> None:
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
         *audit_rules(settings.audit), *state_rules(settings.state),
         *plane_rules(settings),
+        *grpc_rules(settings.grpc, settings.server.port),
         *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
     )  # fmt: skip
     for holds, expected, found, remedy in rules:
