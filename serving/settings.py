@@ -23,7 +23,7 @@ from serving.chain.settings import rules as chain_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
 from serving.logs import Log
-from serving.rpc.settings import Grpc, grpc_rules
+from serving.rpc_settings import Grpc, grpc_rules
 from serving.security import ENVIRONMENT, Security, security_rules
 from serving.tracing import Trace
 from shaper.trust import TrustRules
