@@ -86,6 +86,7 @@ def assemble(settings: Settings) -> "Sidecar":
     """All parts, made of settings. Raises DataError or UsageError for a model or history that cannot be used."""
     from serving.dataplanes import planes_of
     from serving.demand import RecentOrders
+    from serving.embedded.plane import gateway_of
     from serving.loop import Sidecar
     from serving.metrics import Metrics
     from serving.models import opened, require_targets
@@ -102,7 +103,9 @@ def assemble(settings: Settings) -> "Sidecar":
     def now_s() -> float:
         return feed.now().timestamp()
 
-    return Sidecar(feed, pipeline, Board(now_s), planes_of(settings, now_s))
+    gateway = gateway_of(settings, metrics.registry)
+    planes = () if gateway is None else (gateway,)
+    return Sidecar(feed, pipeline, Board(now_s), (*planes, *planes_of(settings, now_s)))
 
 
 def make_trail(settings: Settings) -> "Trail | None":

@@ -28,6 +28,7 @@ from serving.front import Front
 from serving.guard import Guard
 from serving.oip.endpoint import InferenceEndpoint
 from serving.security import Access, Security
+from serving.sockets import address, listen
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 GRACE_S = 5
@@ -143,26 +144,3 @@ def encryption(security: Security) -> dict[str, Any]:
         {} if security.client_ca is None else {"ssl_ca_certs": security.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
     )
     return {"ssl_certfile": security.certificate, "ssl_keyfile": security.key, **shown}
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 picks a free one. Raises DataError when the address is taken."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise DataError(
-            "server.port",
-            expected=f"a free port on {host}",
-            found=f"{port}: {error.strerror}",
-            remedy="choose another, or 0",
-        ) from error
-    return listener
-
-
-def address(listener: socket.socket) -> str:
-    """The URL of a socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

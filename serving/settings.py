@@ -20,6 +20,7 @@ from data.published import is_reference
 from data.strict import convert, read_toml
 from serving.chain.settings import Chain
 from serving.chain.settings import rules as chain_rules
+from serving.gateway_settings import GatewaySettings, gateway_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
 from serving.logs import Log
@@ -112,7 +113,7 @@ class State:
 
 @dataclass(frozen=True)
 class Settings:
-    """The whole file; `venue` and `trust` are the shaper's own values."""
+    """The whole file; `venue` and `trust` are the shaper's own values, `gateway` the embedded one (None: there is none)."""
 
     venue: Venue
     trust: TrustRules = TrustRules()  # noqa: RUF009  (frozen)
@@ -125,6 +126,7 @@ class Settings:
     state: State = State()
     security: Security = field(default_factory=Security)
     grpc: Grpc = field(default_factory=Grpc)
+    gateway: GatewaySettings | None = None
     log: Log = field(default_factory=Log)
     trace: Trace = field(default_factory=Trace)
 
@@ -180,13 +182,16 @@ def under(folder: Path, name: str | None) -> str | None:
 
 def check(settings: Settings, where: str) -> None:
     """Raise UsageError at the first setting that is out of range or contradicts another."""
-    rules = (
+    rules = [
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
         *audit_rules(settings.audit), *state_rules(settings.state),
         *plane_rules(settings),
         *grpc_rules(settings.grpc, settings.server.port),
         *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
-    )  # fmt: skip
+    ]  # fmt: skip
+    if settings.gateway is not None:
+        is_local = is_loopback(settings.gateway.host)
+        rules += gateway_rules(settings.gateway, settings.venue, settings.server.port, is_local)
     for holds, expected, found, remedy in rules:
         if not holds:
             raise UsageError(where, expected=expected, found=found, remedy=remedy)

@@ -81,7 +81,11 @@ class Admission:
         self._issued = self.waiting = 0
 
     def follow(self, rates_per_s: Mapping[str, float], at_s: float) -> None:
-        """Take the quotas of a new plan (orders per second by tier)."""
+        """Take the quotas of a new plan, orders per second by tier in the order of service; tiers it leaves out come last."""
+        self._order = (
+            *(name for name in rates_per_s if name in self._queues),
+            *(name for name in self._order if name not in rates_per_s),
+        )
         self._quotas.feed(rates_per_s, at_s)
 
     def offer(self, order: Order, at_s: float) -> Queued | Refusal:

@@ -5,6 +5,7 @@ Power of two choices (Mitzenmacher 2001) keeps queues short on live loads, the w
 all, for a time that doubles with each ejection; never more than `most_share` of the nodes at once. Randomness is an argument.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -43,9 +44,7 @@ def alias(weights: tuple[float, ...]) -> Alias:
     return Alias(tuple(keep), tuple(other))
 
 
-def choose(
-    table: Alias, loads: tuple[float, ...], first: float, second: float, out: frozenset[int] = frozenset()
-) -> int:
+def choose(table: Alias, loads: Sequence[float], first: float, second: float, out: frozenset[int] = frozenset()) -> int:
     """The less loaded of two nodes drawn with two uniform numbers; a node that is out only if both are.
 
     `loads` are orders in flight over the node's capacity; on a tie the first stays.

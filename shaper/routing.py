@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import linprog
 
+from shaper.forecast import Curve
 from shaper.tiers import PARTS
 from shaper.venue import Node, Venue
 
@@ -90,27 +92,77 @@ def groups(up: list[Node], venue: Venue) -> list[Group]:
 
 
 def _solve(up: list[Node], demand_per_s: float, value: float, groups: list[Group]) -> list[float] | None:
-    """Weights by linear programming over (node, piece), or None if the caps cannot be met."""
+    """Weights over the nodes, or None if the caps cannot be met: filled where that is exact, else by linear programming."""
     demand = max(demand_per_s, 1e-9)
-    cost, bounds = [], []
-    for node in up:
-        slopes, widths = pieces(node, value)
-        cost += [slope + node.fee_usd for slope in slopes]
-        bounds += [(0.0, width / demand) for width in widths]
-    rows = np.zeros((len(groups), len(up)))
+    priced = [pieces(node, value) for node in up]
+    cost = [[slope + node.fee_usd for slope in slopes] for node, (slopes, _) in zip(up, priced, strict=True)]
+    room = [[width / demand for width in widths] for _, widths in priced]
+    filled = fill(cost, room, groups)
+    return _programmed(cost, room, groups) if filled is None else filled
+
+
+def fill(cost: list[list[float]], room: list[list[float]], groups: list[Group]) -> list[float] | None:
+    """Weights that sum to 1 at least cost, cheapest piece first; None where that is not known to be the optimum.
+
+    With caps on disjoint groups alone, taking the cheapest piece that still has room is optimal (a polymatroid; Federgruen,
+    Groenevelt 1986). So the optimum under no caps, or under those of one kind, is that under all where it breaks none.
+    """
+    pieces = sorted((c, i, r) for i, row in enumerate(zip(cost, room, strict=True)) for c, r in zip(*row, strict=True))
+    for family in _families(groups):
+        weights = _taken(pieces, len(cost), family)
+        within = all(sum(weights[i] for i in members) <= cap + 1e-12 for members, cap in groups)
+        if within and sum(weights) > 1 - 1e-12:
+            return weights
+    return None
+
+
+def _families(groups: list[Group]) -> list[list[Group]]:
+    """No caps, and the caps of each run of disjoint groups."""
+    families: list[list[Group]] = [[]]
+    seen: set[int] = set()
+    for members, cap in groups:
+        if len(families) == 1 or seen & set(members):
+            families.append([])
+            seen = set()
+        families[-1].append((members, cap))
+        seen |= set(members)
+    return families
+
+
+def _taken(pieces: list[tuple[float, int, float]], nodes: int, family: list[Group]) -> list[float]:
+    """Weights that take the cheapest pieces first, within the caps of disjoint groups."""
+    of = {i: g for g, (members, _) in enumerate(family) for i in members}
+    rooms, weights, left = [cap for _, cap in family], [0.0] * nodes, 1.0
+    for _, node, room in pieces:
+        group = of.get(node)
+        part = min(room, left) if group is None else min(room, left, rooms[group])
+        weights[node] += part
+        left -= part
+        if group is not None:
+            rooms[group] -= part
+        if left <= 0:
+            break
+    return weights
+
+
+def _programmed(cost: list[list[float]], room: list[list[float]], groups: list[Group]) -> list[float] | None:
+    rows = np.zeros((len(groups), len(cost)))
     for row, (members, _) in zip(rows, groups, strict=True):
         row[list(members)] = 1
     limits = {"A_ub": np.repeat(rows, SEGMENTS, axis=1), "b_ub": [cap for _, cap in groups]} if groups else {}
-    found = linprog(cost, A_eq=np.ones((1, len(cost))), b_eq=[1.0], bounds=bounds, method="highs", **limits)
-    return found.x.reshape(len(up), SEGMENTS).sum(axis=1).tolist() if found.status == 0 else None
+    flat = [c for row in cost for c in row]
+    bounds = [(0.0, r) for row in room for r in row]
+    found = linprog(flat, A_eq=np.ones((1, len(flat))), b_eq=[1.0], bounds=bounds, method="highs", **limits)
+    return found.x.reshape(len(cost), SEGMENTS).sum(axis=1).tolist() if found.status == 0 else None
 
 
-def pieces(node: Node, value: float, idle_s: float = 0.0) -> tuple[list[float], list[float]]:
+@lru_cache(maxsize=1024)
+def pieces(node: Node, value: float, idle_s: float = 0.0) -> tuple[Curve, Curve]:
     """Slopes (USD per order) and widths (orders/s) of the linear pieces of a node's time cost beyond `idle_s` an order."""
     edges = np.linspace(0, USABLE, SEGMENTS + 1)
     full = [value * (wait_s(node, edge * node.capacity_per_s) - idle_s) * edge * node.capacity_per_s for edge in edges]
     width = float(edges[1]) * node.capacity_per_s
-    return [(b - a) / width for a, b in pairwise(full)], [width] * SEGMENTS
+    return tuple((b - a) / width for a, b in pairwise(full)), (width,) * SEGMENTS
 
 
 def _rounded(weights: list[float], groups: list[Group]) -> list[int]:

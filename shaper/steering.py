@@ -96,7 +96,7 @@ def missing_unit_usd(venue: Venue, surge_per_s: float, units: int) -> float:
 def _opened(venue: Venue, forecast: Forecast | None, observed: Observed, rules: TrustRules) -> Steering:
     start, leash = shadow_of(venue, observed), Leash("reactive", 0.0, 0, 0, 0)
     trust = new_trust(rules, missed_surge_usd(venue, observed, rules))
-    record = recorded(venue, forecast, observed, Record())
+    record = recorded(venue, forecast, observed, Record(held=int(rules.proven)))
     opened = Steering(
         rules, trust, start, start, start, observed.at_s, leash, record, moved(venue, Tide(), observed, rules.stress)
     )

@@ -27,7 +27,8 @@ class TrustRules:
     units than the reactive rule's are not rationed). `learning_rate`, `share` and `prior` (the forecast's first weight) are
     Hedge's. A weight from `led_from` on is forecast-led, below `reactive_below` reactive, between them blended; a stage is
     left only `hysteresis` beyond its edge. Demand measured more than `static_after_s` ago holds every setting. No single
-    forecast sets more than `most_times` or less than `least_times` the reactive units.
+    forecast sets more than `most_times` or less than `least_times` the reactive units. Forecasts that are `proven`, by a replay
+    of this venue, may lead before a claim of theirs has come true.
     Raises ValueError, naming the first rule out of range.
     """
 
@@ -43,6 +44,7 @@ class TrustRules:
     static_after_s: float = 120.0
     most_times: float = 50.0
     least_times: float = 0.25
+    proven: bool = False
 
     def __post_init__(self) -> None:
         """Check every rule."""

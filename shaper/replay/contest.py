@@ -16,6 +16,7 @@ from shaper.replay.ledger import Entry, entry
 from shaper.replay.limits import Aimd, Gradient
 from shaper.replay.orders import Clients
 from shaper.replay.policies import ReactiveSettings
+from shaper.replay.recorded import Recorded
 from shaper.replay.surges import Flow, Market, draw
 from shaper.replay.trace import ForecastSeries, ReplayError
 from shaper.venue import Venue
@@ -45,7 +46,7 @@ class Setting:
     """One scenario: the venue, its market and clients, what goes wrong, how it is measured and foreseen.
 
     `lifo_after_s` and `manner` are ours: one set for all scenarios. `initial_headroom` units stand ready at the start beyond the
-    calm's demand.
+    calm's demand. With `recorded` orders these take the market's place.
     """
 
     venue: Venue
@@ -59,6 +60,7 @@ class Setting:
     manner: Manner = field(default_factory=lambda: Manner(ReactiveSettings(0.2, 5.0, 30.0, 60.0), 0.25, 5.0))
     lifo_after_s: float = 2.0
     initial_headroom: float = 0.3
+    recorded: Recorded | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +70,13 @@ class Round:
     seed: int
     bound_usd: float
     entries: tuple[tuple[str, Entry], ...]
+
+
+def flow_of(setting: Setting, seed: int) -> Flow:
+    """The orders of a seed: drawn from the market, or recorded."""
+    if setting.recorded is not None:
+        return setting.recorded.flow(setting.venue, setting.clients, seed)
+    return draw(setting.venue, setting.market, setting.clients, seed)
 
 
 def stage_of(setting: Setting, flow: Flow, seed: int) -> Stage:
@@ -92,6 +101,8 @@ def forecasts_of(setting: Setting, flow: Flow, name: str, seed: int) -> Forecast
         return perfect(flow, setting.market)
     if name == ADVERSARIAL:
         return adversarial(flow, setting.market, setting.venue.lead_s)
+    if setting.recorded is not None:
+        return setting.recorded.series(seed)
     return learned(flow, setting.market, setting.sight, seed)
 
 
@@ -115,7 +126,7 @@ def run_of(setting: Setting, name: str, manner: Manner, flow: Flow, seed: int) -
 
 def play_round(setting: Setting, manners: dict[str, Manner], seed: int) -> Round:
     """All policies named in `manners` on one seed, and the clairvoyant."""
-    flow = draw(setting.venue, setting.market, setting.clients, seed)
+    flow = flow_of(setting, seed)
     entries = tuple((name, entry(*run_of(setting, name, manner, flow, seed))) for name, manner in manners.items())
     return Round(seed, least_cost_usd(stage_of(setting, flow, seed)), entries)
 
@@ -127,7 +138,7 @@ def tune(setting: Setting, name: str, seeds: tuple[int, ...]) -> Manner:
     """
     if name in OURS:
         return setting.manner
-    flows = [(draw(setting.venue, setting.market, setting.clients, seed), seed) for seed in seeds]
+    flows = [(flow_of(setting, seed), seed) for seed in seeds]
     every_s = SYNC_S if name == "reactive autoscaling" else setting.venue.review_s
 
     def cost(manner: Manner) -> float:

@@ -35,8 +35,8 @@ class Entry:
     tier's, of those served, in seconds. `goodput` is work done in time over the capacity that was ready while orders waited
     (None: they never did); `floor` the least of the tiers' shares of service over what their floors promise, while more
     than that was asked for (None: never). `lead_less_delay_s` says how long before a surge its capacity would have been there
-    (negative: after it; None: no surge), `idle_usd` what units cost that had nothing to do, `fairness` is Jain's index over
-    the accounts of each tier.
+    (negative: after it; None: no surge, or never), `idle_usd` what units cost that had nothing to do, `fairness` is Jain's index
+    over the accounts of each tier.
     """
 
     cost_usd: float
@@ -150,16 +150,20 @@ def floor(stage: Stage, run: Run) -> float | None:
 
 
 def lead_less_delay_s(stage: Stage, run: Run) -> float | None:
-    """Onset of the first surge, less when half the units it needs were ordered, less the pool's delay."""
+    """Onset of the first surge, less when half the units it needs (or all there are) were ordered, less the pool's delay.
+
+    None without a surge, and where they never were.
+    """
     demand = np.convolve(stage.orders.by_slot(TICK_S, len(stage.venue.tiers)).sum(axis=1), np.full(5, 0.2), "same")
     above = np.flatnonzero(demand > SURGING * stage.before_per_s)
     if not len(above):
         return None
     onset = int(above[0])
-    peak = float(np.quantile(demand[onset : onset + 120], 0.5))
-    enough = np.flatnonzero(run.ordered[max(onset - 300, 0) :] * stage.venue.pool.unit_rate_per_s > 0.5 * peak)
-    ordered = max(onset - 300, 0) + int(enough[0]) if len(enough) else stage.ticks
-    return (onset - ordered) * TICK_S - stage.venue.pool.actuation_delay_s
+    pool = stage.venue.pool
+    peak = min(float(np.quantile(demand[onset : onset + 120], 0.5)), pool.max_units * pool.unit_rate_per_s)
+    first = max(onset - 300, 0)
+    enough = np.flatnonzero(run.ordered[first:] * pool.unit_rate_per_s > 0.5 * peak)
+    return (onset - first - int(enough[0])) * TICK_S - pool.actuation_delay_s if len(enough) else None
 
 
 def idle_usd(stage: Stage, run: Run) -> float:

@@ -14,7 +14,7 @@ from serving.loop import Sidecar
 from serving.metrics import Metrics
 from serving.pipeline import Pipeline
 from serving.state import Board
-from tests.serving.made import HORIZONS, START, counts, venue, write_artefact
+from tests.serving.made import HORIZONS, PROVEN, START, counts, venue, write_artefact
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def broken(tmp_path: Path) -> Forecaster:
 @pytest.fixture
 def pipeline(forecaster: Forecaster) -> Pipeline:
     """A pipeline that has seen nothing."""
-    return Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0))
+    return Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), trust=PROVEN)
 
 
 @pytest.fixture

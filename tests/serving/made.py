@@ -22,12 +22,14 @@ from data.contract import (
 )
 from data.features.registry import describe
 from data.history import write_table
+from shaper.trust import TrustRules
 from shaper.venue import Node, Pool, Tier, Venue
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TICK_S = 15
 HORIZONS = tuple(range(1, 21))
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+PROVEN = TrustRules(proven=True)  # so that the first forecast may lead
 SPREAD = np.array([-0.4, -0.15, 0.0, 0.15, 0.4], np.float32)  # of ln demand, by level
 PANEL = Panel(TICK_S, "ethereum", {"eth": ("ETH-PERP",)})
 KEPT = ("log_demand", "demand_threshold", "demand_calm")
@@ -101,7 +103,7 @@ def write_artefact(
 ) -> Path:
     described = described or contract()
     offsets = np.tile(SPREAD, (len(HORIZONS), 1, 1)) if offsets is None else offsets
-    model = graph(described.context, len(described.features), offsets, np.full((len(HORIZONS), 1), 0.125))
+    model = graph(described.context, len(described.features), offsets, np.full(offsets.shape[:2], 0.125))
     helper.set_model_props(model, {DIGEST_KEY: digest or described.digest})
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / MODEL_FILE)
@@ -155,6 +157,8 @@ port = 0
 artefact = "artefact"
 [feed]
 {feed}
+[trust]
+proven = true
 [venue]
 review_s = 15
 max_operator_share = 0.7

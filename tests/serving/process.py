@@ -17,11 +17,12 @@ COMMAND = [sys.executable, "-m", "serving.cli", "serve"]
 
 @dataclass(frozen=True)
 class Running:
-    """A process that has said where it listens, and how long that took from its start (s)."""
+    """A process that has said where it listens (for orders too, if it does), and how long that took from its start (s)."""
 
     process: subprocess.Popen[str]
     port: int
     start_s: float
+    orders_port: int = 0
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """Status and body of one request."""
@@ -65,9 +66,14 @@ def running(config: Path, *options: str, scheme: str = "http") -> Iterator[Runni
         )  # fmt: skip
     assert process.stdout is not None
     try:
-        line = process.stdout.readline()
-        assert line.startswith(f"shaper serves on {scheme}://127.0.0.1:"), (config.parent / "serve.log").read_text()
-        yield Running(process, int(line.rpartition(":")[2]), time.monotonic() - begun)
+        ports = {}
+        while "serves" not in ports:
+            line = process.stdout.readline()
+            assert f" on {scheme}://127.0.0.1:" in line or line.startswith("shaper takes"), (
+                config.parent / "serve.log"
+            ).read_text()
+            ports[line.split()[1]] = int(line.rpartition(":")[2])
+        yield Running(process, ports["serves"], time.monotonic() - begun, ports.get("takes", 0))
     finally:
         process.kill()
         process.wait(30)

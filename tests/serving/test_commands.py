@@ -6,7 +6,7 @@ import pytest
 from data.errors import DataError, UsageError
 from serving import commands
 from serving.cli import main as shaper
-from serving.server import address, listen
+from serving.sockets import address, listen
 from tests.serving.made import contract, write_artefact, write_config, write_history
 
 

@@ -23,7 +23,7 @@ from shaper.decision import Override
 from shaper.plan import Plan
 from shaper.venue import Venue
 from tests.serving import test_memory
-from tests.serving.made import START, counts, posted, venue
+from tests.serving.made import PROVEN, START, counts, posted, venue
 from tests.serving.test_pipeline import AT, TICK
 
 folder = test_memory.folder  # an artefact that calibrates itself
@@ -35,7 +35,7 @@ def online(folder: Path) -> Forecaster:
 
 
 def piped(forecaster: Forecaster, of: Venue | None = None) -> Pipeline:
-    return Pipeline(of or venue(), forecaster, Metrics.create(), RecentOrders(15.0))
+    return Pipeline(of or venue(), forecaster, Metrics.create(), RecentOrders(15.0), trust=PROVEN)
 
 
 def stepped(pipeline: Pipeline, first: int, last: int) -> list[Plan]:

@@ -18,8 +18,7 @@ from serving.pipeline import Pipeline
 from serving.settings import Model
 from serving.state import Board
 from shaper.forecast import Forecast
-from shaper.trust import TrustRules
-from tests.serving.made import HORIZONS, START, contract, counts, venue, write_artefact
+from tests.serving.made import HORIZONS, PROVEN, START, contract, counts, venue, write_artefact
 from tests.serving.test_pipeline import AT, TICK, metric
 
 LONG = 16  # ticks of context, so that the baseline knows enough changes
@@ -100,7 +99,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Forecaster:
 
 
 def piped(forecaster: Forecaster) -> Pipeline:
-    made = Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), Model(deadline_s=0.05), TrustRules())
+    made = Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), Model(deadline_s=0.05), PROVEN)
     made.take({"request_counts": counts(START, 7200)})
     return made
 

@@ -17,7 +17,7 @@ from serving.inference import Forecaster
 from serving.metrics import Metrics
 from serving.pipeline import Pipeline
 from tests.serving import made
-from tests.serving.made import HORIZONS, LEVELS, START, venue
+from tests.serving.made import HORIZONS, LEVELS, PROVEN, START, venue
 from training import forecasting
 from training.artefact import Artefact, write
 from training.stage import with_calibration
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pipeline(folder: Path) -> Pipeline:
-    return Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0))
+    return Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0), trust=PROVEN)
 
 
 def orders(minutes: int = 60) -> pl.DataFrame:
@@ -94,7 +94,7 @@ def test_rolling_coverage_is_shown_once_forecasts_have_come_true(pipeline: Pipel
 def test_a_few_missing_ticks_are_bridged_as_if_they_had_been_asked(pipeline: Pipeline, folder: Path) -> None:
     rows = orders()
     whole = follow(pipeline, rows, ticks(1, 120))
-    gappy = Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0))
+    gappy = Pipeline(venue(), Forecaster.open(folder), Metrics.create(), RecentOrders(15.0), trust=PROVEN)
     bridged = follow(gappy, rows, [*ticks(1, 60), *ticks(66, 120)])
     np.testing.assert_allclose(bridged[-1], whole[-1], atol=1e-6)
     assert metric(gappy, "shaper_calibration_resets_total", reason="gap") is None
@@ -128,7 +128,7 @@ def test_an_answer_that_is_not_finite_is_not_remembered(folder: Path, tmp_path: 
     broken = made.write_artefact(tmp_path / "broken", offsets=np.full((len(HORIZONS), 1, 5), np.nan))
     offsets = np.zeros((len(HORIZONS), 1, len(LEVELS)), np.float32)
     write(broken, with_calibration((broken / MODEL_FILE).read_bytes(), ONLINE, offsets), ONLINE, "")
-    pipeline = Pipeline(venue(), Forecaster.open(broken), Metrics.create(), RecentOrders(15.0))
+    pipeline = Pipeline(venue(), Forecaster.open(broken), Metrics.create(), RecentOrders(15.0), trust=PROVEN)
     assert pipeline.step(START + 10 * TICK, {"request_counts": orders(3)}).forecast is None
     assert metric(pipeline, "shaper_calibration_resets_total", reason="answer") == 1
     assert np.isfinite(pipeline.memory.state).all()  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def test_an_answer_that_is_not_finite_is_not_remembered(folder: Path, tmp_path: 
 
 def test_a_model_without_a_memory_keeps_none(tmp_path: Path) -> None:
     plain = Forecaster.open(made.write_artefact(tmp_path / "plain"))
-    pipeline = Pipeline(venue(), plain, Metrics.create(), RecentOrders(15.0))
+    pipeline = Pipeline(venue(), plain, Metrics.create(), RecentOrders(15.0), trust=PROVEN)
     follow(pipeline, orders(5), [*ticks(1, 4), *ticks(40, 40)][:4])
     assert pipeline.memory.state is None
 

@@ -13,7 +13,7 @@ from serving.inference import Forecaster
 from serving.metrics import Metrics
 from serving.pipeline import Pipeline
 from shaper.venue import DemandMap
-from tests.serving.made import SPREAD, START, counts, venue
+from tests.serving.made import PROVEN, SPREAD, START, counts, venue
 
 AT = START + timedelta(hours=2)
 TICK = timedelta(seconds=15)
@@ -58,7 +58,7 @@ def test_a_tick_is_forecast_once_and_planned_at_every_step(fed: Pipeline) -> Non
 
 
 def test_an_answer_that_is_no_forecast_is_discarded_counted_and_planned_without(broken: Forecaster) -> None:
-    pipeline = Pipeline(venue(), broken, Metrics.create(), RecentOrders(15.0))
+    pipeline = Pipeline(venue(), broken, Metrics.create(), RecentOrders(15.0), trust=PROVEN)
     update = pipeline.step(AT, {"request_counts": counts(START, 7200)})
     assert update.forecast is None
     assert update.plan is not None
@@ -133,7 +133,7 @@ def test_forecasts_resume_with_the_rows(fed: Pipeline) -> None:
 
 
 def test_rows_that_do_not_fit_older_ones_change_nothing(forecaster: Forecaster) -> None:
-    pipeline = Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0))
+    pipeline = Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), trust=PROVEN)
     pipeline.take({"request_counts": counts(START, 60)})
     before = pipeline.panel.rows
     wrong = blocks([0, 12]).with_columns(pl.lit(None, pl.Int64).alias("gas_used"))
@@ -152,7 +152,7 @@ def test_a_report_of_demand_goes_before_counted_rows(fed: Pipeline) -> None:
 
 def test_demand_follows_from_the_targets_where_no_order_is_counted(forecaster: Forecaster) -> None:
     doubled = venue(demand=DemandMap(math.log(2.0), (("demand", 1.0),)))
-    pipeline = Pipeline(doubled, forecaster, Metrics.create(), RecentOrders(15.0))
+    pipeline = Pipeline(doubled, forecaster, Metrics.create(), RecentOrders(15.0), trust=PROVEN)
     pipeline.panel.append("request_counts", counts(START, 7200))
     update = pipeline.step(AT, {})
     assert update.plan is not None
@@ -168,7 +168,7 @@ def test_capacity_ordered_by_a_plan_is_on_its_way_in_the_next(fed: Pipeline) -> 
 
 
 def test_equal_rows_give_equal_plans(forecaster: Forecaster) -> None:
-    made = [Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0)) for _ in range(2)]
+    made = [Pipeline(venue(), forecaster, Metrics.create(), RecentOrders(15.0), trust=PROVEN) for _ in range(2)]
     one, other = (p.step(AT, {"request_counts": counts(START, 7200)}) for p in made)
     assert (one.forecast, one.plan) == (other.forecast, other.plan)
 

@@ -250,3 +250,11 @@ def test_a_lower_recommendation_waits_for_the_stabilisation() -> None:
         seen = Seen(Observed(5.0 * step, demand, (), 12, 12), np.ones(4), np.zeros(3), np.zeros(3))
         wanted.append(policy.settings(seen).units)
     assert wanted == [10, 20, 20, 10]
+
+
+def test_a_surge_beyond_the_pool_leads_by_the_units_there_are_and_one_never_met_has_no_lead() -> None:
+    small = replace(SETTING.venue, pool=replace(SETTING.venue.pool, max_units=12))
+    setting = replace(SETTING, venue=small)
+    stage = stage_of(setting, draw(small, MARKET, SETTING.clients, 7), 7)
+    assert entry(stage, play(stage, Fixed(12))).lead_less_delay_s is not None
+    assert entry(stage, play(stage, Fixed(4))).lead_less_delay_s is None

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from data.errors import UsageError
+from data.history import History
 from serving import cli
-from shaper.replay.contest import LEARNED, TO_BEAT
+from shaper.replay.contest import LEARNED, TO_BEAT, flow_of
+from shaper.replay.trace import ReplayError
+from tests.serving import made
 from training import contesting
+from training.artefact import Artefact
 from training.contests import ContestFile, is_contest, merged, read_contest
+from training.recording import with_history
 from training.tracking import Store
 
 CONFIGS = Path(__file__).parent.parent.parent / "training" / "configs"
@@ -126,3 +131,61 @@ def test_seeds_that_are_reported_are_not_tuned_on(scenario: Path) -> None:
     assert not set(file.reported) & set(file.tuned)
     with pytest.raises(ValueError, match="tuned on"):
         replace(file, seeds=replace(file.seeds, first_tuning=1))
+
+
+def recorded_words(tmp_path: Path, scenario: Path) -> list[str]:
+    """A small scenario on the recorded orders of a made history and with its model: two stretches of 150 s, and one to tune on."""
+    text = scenario.read_text("utf-8").replace(
+        "surges = [{ earliest_s = 60.0, latest_s = 70.0, factor = 5.0, length_s = 40.0 }]", "surges = []"
+    )
+    scenario.write_text(text, "utf-8")
+    history, artefact = made.write_history(tmp_path / "history"), made.write_artefact(tmp_path / "artefact")
+    return ["replay", "--scenario", str(scenario), "--data", str(history), "--model", str(artefact)]
+
+
+def test_recorded_orders_are_played_with_a_trained_models_forecasts(
+    scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contesting.os, "cpu_count", lambda: 1)
+    words = recorded_words(tmp_path, scenario)
+    out = tmp_path / "out"
+    assert cli.main([*words, "--policy", TO_BEAT, "--policy", LEARNED, "--out", str(out)]) == 0
+    (delay,) = json.loads((out / "results.json").read_text())["delays"]
+    assert [policy["policy"] for policy in delay["policies"]] == [TO_BEAT, LEARNED]
+    assert all(cost > 0 for policy in delay["policies"] for cost in policy["cost_usd_by_seed"])
+    assert made.contract().name in (out / "report.html").read_text()
+
+
+def test_recorded_stretches_follow_each_other_and_are_scaled_by_what_is_tuned_on(
+    scenario: Path, tmp_path: Path
+) -> None:
+    file = read_contest(scenario)
+    history = History.open(made.write_history(tmp_path / "history"))
+    artefact = Artefact.open(made.write_artefact(tmp_path / "artefact"))
+    played = with_history(file, history, artefact).recorded
+    assert played is not None
+    assert played.seeds == (10_001, 1, 2)
+    assert played.work[:150].sum() / 150 == pytest.approx(10.0)
+    setting = with_history(file, history, artefact).setting(15.0)
+    flow = flow_of(setting, 1)
+    assert len(flow.intensity) == 150
+    assert len(flow.orders) == pytest.approx(1500, rel=0.1)
+    series = played.series(2)
+    assert 0 <= series.issued_at_s[-1] < 150.0
+    current = series.current(100.0)
+    assert current is not None
+    with pytest.raises(ReplayError, match="found 3"):
+        flow_of(setting, 3)
+
+
+def test_recorded_orders_without_a_model_leave_the_learned_policy_out_or_refuse_it(
+    scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = recorded_words(tmp_path, scenario)
+    without = [word for word in words if "artefact" not in word and word != "--model"]
+    assert cli.main([*without, "--policy", LEARNED, "--out", str(tmp_path / "out")]) != 0
+    assert "--model" in capsys.readouterr().err
+    no_data = ["replay", "--scenario", str(scenario), *words[-2:], "--out", str(tmp_path / "out")]
+    assert cli.main(no_data) == 2
+    assert "--data" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,11 +1,15 @@
 """Configurations that contradict themselves."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
+from data.contract import Panel
 from data.errors import UsageError
 from training import settings
+from training.preparation import columns
+from training.single import read
 
 
 @pytest.mark.parametrize(
@@ -38,3 +42,18 @@ def test_a_contradiction_is_a_usage_error_that_names_the_key(make: object, part:
 def test_a_time_without_an_offset_is_utc() -> None:
     assert settings.instant("2024-02-01") == dt.datetime(2024, 2, 1, tzinfo=dt.UTC)
     assert settings.instant("2024-02-01T02:00+02:00") == dt.datetime(2024, 2, 1, tzinfo=dt.UTC)
+
+
+CONFIGS = sorted(
+    path
+    for path in (Path(settings.__file__).parent / "configs").glob("*.yaml")
+    if "panel" in read(path).get("data", {})
+)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_each_configuration_asks_for_features_and_targets_that_there_are(path: Path) -> None:
+    told = read(path)["data"]["panel"]
+    panel = settings.PanelSettings(**{key: tuple(one) if isinstance(one, list) else one for key, one in told.items()})
+    features, targets = columns(panel, Panel(panel.tick_s, panel.chain, {k: tuple(v) for k, v in panel.roles.items()}))
+    assert {target.anchor for target in targets} <= {feature.name for feature in features}

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from training.contesting import Contest
+    from training.contests import ContestFile
     from training.replaying import Replay
 
 TERMINAL_COLUMNS = 7  # of the page's table: up to the punctuality of the top tier
 EXAMPLE = """examples:
   shaper replay --scenario training/configs/replay.toml --data history --model var/artefacts/demand-tcn --out var/replay
   shaper replay --scenario training/configs/replay-systemic.toml --seeds 20 --track --out var/replay-systemic
+  shaper replay --scenario training/configs/replay-calm.toml --data history --model var/artefacts/demand-tcn --out var/replay
 
 A scenario with a stretch of history plays recorded orders as a fluid (policies: static, reactive, forecast-led, which needs
 --model, clairvoyant). One with a market draws single orders from seeds and needs no data; its policies are ours and eight
-baselines. Both write results.json and report.html.
+baselines. With --data it plays the last stretches of recorded orders instead, one a seed, and with --model a trained artefact
+forecasts them. Both write results.json and report.html.
 """
 
 
@@ -73,6 +76,8 @@ def contest(arguments: argparse.Namespace) -> int:
     file = read_contest(arguments.scenario)
     seeds = file.seeds if arguments.seeds is None else replace(file.seeds, count=max(arguments.seeds, 1))
     file = replace(file, seeds=seeds, policies=tuple(arguments.policy or file.policies))
+    if arguments.data is not None or arguments.model is not None:
+        file = recorded(file, arguments)
     with bar("replay") as progress:
         held = hold(file, progress.share)
     write_json(arguments.out / "results.json", results(held))
@@ -86,6 +91,25 @@ def contest(arguments: argparse.Namespace) -> int:
         track(held, store, arguments.out)
         print(f"recorded in the experiment replay: {store.look}")
     return 0
+
+
+def recorded(file: "ContestFile", arguments: argparse.Namespace) -> "ContestFile":
+    """The scenario on recorded orders, with a trained model's forecasts."""
+    from dataclasses import replace
+
+    from data.errors import UsageError
+    from data.history import History
+    from shaper.replay.contest import LEARNED
+    from training.artefact import Artefact
+    from training.recording import with_history
+    from training.resolving import model_folder
+
+    if arguments.data is None:
+        raise UsageError("--data", expected="a folder of canonical tables", found="none", remedy="add --data DIR")
+    if arguments.model is None and not arguments.policy:
+        file = replace(file, policies=tuple(name for name in file.policies if name != LEARNED))
+    artefact = None if arguments.model is None else Artefact.open(model_folder(arguments.model, arguments.store))
+    return with_history(file, History.open(arguments.data), artefact)
 
 
 def require_known(chosen: list[str] | None, policies: tuple[str, ...]) -> None:
@@ -104,12 +128,14 @@ def show_contest(held: "Contest", folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from training.pages.contest import cost_table, verdicts
+    from training.pages.contest import cost_table, counted, verdicts
 
     console = Console()
     for one in held.held:
         content = cost_table(one)
-        table = Table(title=f"{held.file.name}: mean of {len(one.rounds)} seeds at a delay of {one.delay_s:g} s")
+        table = Table(
+            title=f"{held.file.name}: mean of {counted(len(one.rounds), 'seed')} at a delay of {one.delay_s:g} s"
+        )
         for place, name in enumerate(content.header):
             table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place == 0)
         for place, row in enumerate(content.rows):
@@ -161,10 +187,15 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--scenario", type=Path, required=True, metavar="F", help="scenario file (TOML)")
     made.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of canonical tables with request_counts (for a stretch)"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of canonical tables with request_counts, to play recorded orders",
     )
     made.add_argument(
-        "--model", metavar="ART", help="folder of an artefact that forecasts demand, or models:/NAME@ALIAS"
+        "--model",
+        metavar="ART",
+        help="artefact that forecasts demand: a folder, or a registered model (models:/NAME@alias)",
     )
     made.add_argument(
         "--policy", action="append", metavar="P", help="policy to play; may be repeated (default: the scenario's)"

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shaper.replay.contest import BASELINES, LEARNED, OURS, TO_BEAT, forecasts_of, run_of
+from shaper.replay.contest import BASELINES, LEARNED, OURS, PERFECT, TO_BEAT, flow_of, forecasts_of, run_of
 from shaper.replay.events import TICK_S
 from shaper.replay.kernel import SERVED
 from shaper.replay.ledger import CAUSES, SURGING
-from shaper.replay.surges import Flow, draw
+from shaper.replay.surges import Flow
 from shaper.replay.trace import ForecastSeries
 from shaper.venue import Venue
 from training.contesting import Contest, Held, Interval
+from training.recording import RecordedFile
 from training.report import figures
 from training.report.page import Card, Figure, Page, Section, Table
 
@@ -25,13 +26,18 @@ def page(contest: Contest) -> Page:
     """The whole report of a contest."""
     file = contest.file
     subtitle = (
-        f"{file.about or file.name} {len(file.reported)} seeds, each {file.market.length_s / 60:.0f} minutes; "
-        f"baselines tuned on {len(file.tuned)} other seeds"
+        f"{file.about or file.name} {counted(len(file.reported), 'seed')}, each {file.market.length_s / 60:.0f} minutes; "
+        f"baselines tuned on {counted(len(file.tuned), 'other seed')}"
     )
     costs = tuple(section for held in contest.held for section in (cost_section(held), tier_section(held)))
     sections = (*(surge_section(contest, held) for held in contest.held), *costs, tuning_section(contest))
     verdict = Section("What this shows, and how it was measured", points=(*verdicts(contest), *caveats(contest)))
     return Page(f"Replay: {file.name}", subtitle, cards(contest), (*sections, verdict))
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, in words: 1 seed, 2 seeds."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def cards(contest: Contest) -> tuple[Card, ...]:
@@ -128,7 +134,7 @@ def tuning_section(contest: Contest) -> Section:
 def surge_section(contest: Contest, held: Held) -> Section:
     """The first seed for the policy to beat and for ours, side by side."""
     setting, seed = contest.file.setting(held.delay_s), contest.file.reported[0]
-    flow = draw(setting.venue, setting.market, setting.clients, seed)
+    flow = flow_of(setting, seed)
     shown = [name for name in (TO_BEAT, LEARNED) if name in held.manners] or list(held.manners)[:2]
     onset = onset_tick(flow, contest.file.market.calm_per_s)
     stretch = slice(max(onset - BEFORE_S, 0), onset + AFTER_S)
@@ -144,7 +150,9 @@ def surge_section(contest: Contest, held: Held) -> Section:
         series = [values[stretch] for values in (demand, run.ordered * rate, run.ready * rate, queued, lost)]
         courses.append(figures.Course(name, series[0], series[1], series[2], series[3], series[4], name in OURS))
     minutes = (np.arange(*stretch.indices(len(flow.intensity))) - onset) / 60
-    band = fan(forecasts_of(setting, flow, LEARNED, seed), setting.venue, setting.lag_s, len(flow.intensity), stretch)
+    foreseen = LEARNED if LEARNED in held.manners else PERFECT
+    told = forecasts_of(setting, flow, foreseen, seed)
+    band = fan(told, setting.venue, setting.lag_s, len(flow.intensity), stretch)
     text = f"Units take {held.delay_s:g} s to serve after they are ordered. Below the demand: orders waiting, and orders lost."
     caption = f"Seed {seed}, from {BEFORE_S} s before the surge to {AFTER_S} s into it."
     return Section(
@@ -192,13 +200,25 @@ def verdicts(contest: Contest) -> tuple[str, ...]:
 
 def caveats(contest: Contest) -> tuple[str, ...]:
     """What a reader must know to judge the figures."""
-    sight = contest.file.sight
     return (
         "The clairvoyant is a linear programme that knows every order and needs no whole units: a bound that no policy can reach.",
-        f"The learned forecast is a stated one: {sight.recall:.0%} of heralded surges are warned of, about "
-        f"{sight.lead_s:.0f} s ahead, and {sight.precision:.0%} of its warnings come true. It is not a trained model's.",
+        foresight(contest),
         "Intervals: seeds resampled in pairs, 2,000 draws.",
         "Waiting is charged beyond the order's own work and the quickest node's latency, for which nobody can be blamed.",
+    )
+
+
+def foresight(contest: Contest) -> str:
+    """Where the learned forecasts come from."""
+    file, sight = contest.file, contest.file.sight
+    if isinstance(file, RecordedFile):
+        forecaster = (
+            "No model forecasts them." if file.model is None else f"The learned forecasts are those of {file.model}."
+        )
+        return f"Orders were recorded; each seed plays another stretch, all scaled to the venue's calm. {forecaster}"
+    return (
+        f"The learned forecast is a stated one: {sight.recall:.0%} of heralded surges are warned of, about "
+        f"{sight.lead_s:.0f} s ahead, and {sight.precision:.0%} of its warnings come true. It is not a trained model's."
     )
 
 

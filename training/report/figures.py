@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import style
@@ -103,12 +104,16 @@ def surge(minutes: Floats, courses: Sequence[Course], band: tuple[Floats, Floats
             )
             top.step(minutes, course.ready, color=GREEN, where="post", label="capacity arrived")
             top.set(title=course.policy)
-            top.legend(loc="upper left", fontsize=8)
             middle.fill_between(minutes, course.queued, color=VIOLET, alpha=0.5, linewidth=0)
             bottom.fill_between(minutes, course.refused, color=RED, alpha=0.6, linewidth=0)
             bottom.set(xlabel="minutes from the surge")
-            top.set_ylim(0, 1.45 * max(course.demand.max(), course.ready.max()))
             bottom.set_ylim(0, max(1.0, 1.1 * bottom.dataLim.ymax))
+        grid[0, 0].set_ylim(0, 1.1 * max(max(course.demand.max(), course.ready.max()) for course in courses))
+        named = dict[str, Any]()
+        for axes in grid[0]:
+            handles, labels = axes.get_legend_handles_labels()
+            named.update(zip(labels, handles, strict=True))
+        figure.legend(list(named.values()), list(named), loc="outside upper left", ncols=len(named), fontsize=8.5)
         for row, label in zip(grid[:, 0], ("orders/s", "queued orders", "lost orders/s"), strict=True):
             row.set_ylabel(label)
     return source[0]
@@ -128,7 +133,7 @@ def cost_bars(policies: Sequence[str], costs: Mapping[str, Sequence[float]]) -> 
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="cost, USD")
         axes.margins(x=0.12)
-        axes.legend(loc="lower right", ncols=len(costs))
+        figure.legend(loc="outside upper left", ncols=len(costs), fontsize=8.5)
     return source[0]
 
 

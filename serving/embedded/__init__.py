@@ -1,0 +1,1 @@
+"""The embedded gateway: orders in, admitted by the plan, sent once to upstreams that are well."""
