@@ -31,6 +31,7 @@ from serving.keda.settings import rules as keda_rules
 from serving.leases.settings import Leases
 from serving.leases.settings import rules as lease_rules
 from serving.logs import Log
+from serving.rpc_settings import Grpc, grpc_rules
 from serving.security import ENVIRONMENT, Security, security_rules
 from serving.tracing import Trace
 from shaper.trust import TrustRules
@@ -141,6 +142,7 @@ class Settings:
     audit: Audit = Audit()
     state: State = State()
     security: Security = field(default_factory=Security)
+    grpc: Grpc = field(default_factory=Grpc)
     gateway: GatewaySettings | None = None
     log: Log = field(default_factory=Log)
     trace: Trace = field(default_factory=Trace)
@@ -212,6 +214,7 @@ def check(settings: Settings, where: str) -> None:
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
         *audit_rules(settings.audit), *state_rules(settings.state),
         *plane_rules(settings),
+        *grpc_rules(settings.grpc, settings.server.port),
         *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
     ]  # fmt: skip
     if settings.gateway is not None:

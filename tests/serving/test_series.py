@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from prometheus_client import CollectorRegistry
 
+from serving.embedded.metrics import GatewayMetrics
 from serving.loop import Sidecar
 from serving.pipeline import Pipeline
 from serving.series import POINTS_KEPT, Series
@@ -76,25 +77,20 @@ def test_the_path_answers_with_the_venue_and_the_series(client: TestClient[Lites
 
 
 def test_tallies_are_read_from_the_gateways_metrics_by_tier() -> None:
-    from prometheus_client import Counter, Histogram
-
     registry = CollectorRegistry()
-    orders = Counter("shaper_gateway_orders_total", "", ("tier", "outcome"), registry=registry)
-    seconds = Histogram(
-        "shaper_gateway_order_duration_seconds", "", ("tier",), registry=registry, buckets=(0.1, 0.2, 1)
-    )
+    gateway = GatewayMetrics.create(registry, ["maker", "taker"], ["fra-1"])
     tallies = Tallies(registry, ["maker", "taker"])
-    orders.labels("maker", "accepted").inc(7)
-    orders.labels("maker", "too_much").inc(2)
+    gateway.orders["maker", "accepted"].inc(7)
+    gateway.orders["maker", "too_much"].inc(2)
     for _ in range(100):
-        seconds.labels("maker").observe(5.0)  # before the last review: not of now
+        gateway.seconds["maker"].observe(5.0)  # before the last review: not of now
     tallies.turn()
     for _ in range(100):
-        seconds.labels("maker").observe(0.15)
+        gateway.seconds["maker"].observe(0.15)
     maker, taker = tallies.read({"maker": 3.0})
     assert (maker.queued, maker.admitted, maker.refused) == (3.0, 7.0, 2.0)
-    assert maker.p99_s == pytest.approx(0.199)
-    assert (taker.queued, taker.admitted, taker.p99_s) == (0.0, None, None)
+    assert maker.p99_s == pytest.approx(0.2485)  # 99 % of the way from 0.1 to 0.25
+    assert (taker.queued, taker.admitted, taker.p99_s) == (0.0, 0.0, None)
 
 
 def test_nothing_counted_has_no_quantile_and_the_last_finite_edge_stands_for_more() -> None:

@@ -1,0 +1,1 @@
+"""The API over gRPC: the same content as the REST paths, behind the extra `grpc`."""
