@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec.yaml
 import numpy as np
 import polars as pl
 import pytest
@@ -13,8 +14,9 @@ from training import recipes
 from training.backtest import Result, gains, run, weighed
 from training.commands import backtest, compare, drift, promote, tune
 from training.comparison import entries
-from training.folds import Rolling
+from training.folds import Rolling, persistence
 from training.pages.backtest import write
+from training.single import read
 from training.tracking import Store
 
 
@@ -171,3 +173,11 @@ def test_losses_in_natural_units_are_told_at_the_horizons_asked_for_and_against_
     assert own is not None
     assert own.gain == 0
     assert own.loss > 0
+
+
+def test_persistence_is_calibrated_as_the_models_beside_it(rolling: Rolling, config: Path, tmp_path: Path) -> None:
+    told = read(config)
+    still = tmp_path / "still.yaml"
+    still.write_bytes(msgspec.yaml.encode({**told, "run": {"name": "still", "online": False}}))
+    (made,) = persistence(replace(rolling, configs=(still,), home=tmp_path))
+    assert read(made)["run"] == {"name": f"{told['data']['panel'].get('task', 'panel')}-persistence", "online": False}
