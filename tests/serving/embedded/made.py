@@ -43,10 +43,10 @@ def venue(capacity_per_s: float = 1e5) -> Venue:
     return Venue(TIERS, Pool("matching", 12.0, 2, 60, 60.0, 0.0004), nodes)
 
 
-def settings(ports: dict[str, int], **changes: Any) -> GatewaySettings:
+def settings(ports: dict[str, int], timeout_s: float = 1.5, **changes: Any) -> GatewaySettings:
     made = GatewaySettings(
         upstreams=tuple(
-            UpstreamSettings(name, f"http://127.0.0.1:{port}", timeout_s=0.3) for name, port in ports.items()
+            UpstreamSettings(name, f"http://127.0.0.1:{port}", timeout_s=timeout_s) for name, port in ports.items()
         ),
         keys=tuple(KeySettings(digest(key), key, tiers) for key, tiers in KEYS.items()),
         port=0,
