@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
     sidecar.tracer = sidecar.pipeline.tracer = tracer(settings.trace)
     sidecar.trail, sidecar.keeper = make_trail(settings), make_keeper(settings)
     desk = Desk(sidecar, Source(settings.model, tracking_server), settings, lambda: told(options))
-    serve(desk, settings.server.host, settings.server.port, access, settings.grpc.port)
+    serve(desk, settings.server.host, settings.server.port, access)
     return 0
 
 

@@ -21,6 +21,7 @@ import uvicorn
 
 from data.errors import DataError
 from serving.api import create_app
+from serving.beside import beside
 from serving.dashboard.page import Page
 from serving.desk import Desk
 from serving.edge import App, Edge
@@ -80,11 +81,8 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(desk: Desk, host: str, port: int, access: Access, grpc_port: int | None = None) -> None:
-    """Answer until a signal, over gRPC too where a port is given.
-
-    Raises DataError when an address is taken or a data plane will never open.
-    """
+def serve(desk: Desk, host: str, port: int, access: Access) -> None:
+    """Answer until a signal. Raises DataError when an address is taken or a data plane will never open."""
     listener = listen(host, port)
     sidecar = desk.sidecar
     config = uvicorn.Config(
@@ -102,7 +100,7 @@ def serve(desk: Desk, host: str, port: int, access: Access, grpc_port: int | Non
     server = Server(config, desk)
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(serving(server, listener, desk, access, grpc_port))
+        runner.run(serving(server, listener, desk, access))
     if sidecar.stopped_by is not None:
         raise DataError(
             "data plane", expected="one that opens", found=str(sidecar.stopped_by), remedy="correct its settings"
@@ -110,19 +108,9 @@ def serve(desk: Desk, host: str, port: int, access: Access, grpc_port: int | Non
     LOG.info("stopped")
 
 
-async def serving(server: Server, listener: socket.socket, desk: Desk, access: Access, grpc_port: int | None) -> None:
-    """Serve until a signal. Raises DataError when the port of gRPC is taken or its extra is not installed."""
-    if grpc_port is None:
-        await server.serve([listener])
-        return
-    try:
-        from serving.rpc.server import answering
-    except ModuleNotFoundError as error:
-        raise DataError(
-            "grpc.port", expected=f"the package {error.name!r}", found="it is not installed",
-            remedy=f"pip install '{DISTRIBUTION}[grpc]', or leave the port away",
-        ) from error  # fmt: skip
-    async with answering(desk, listener.getsockname()[0], grpc_port, access):
+async def serving(server: Server, listener: socket.socket, desk: Desk, access: Access) -> None:
+    """Serve until a signal, with what works beside it. Raises DataError when that cannot begin."""
+    async with beside(desk, listener.getsockname()[0], access):
         await server.serve([listener])
 
 

@@ -33,6 +33,7 @@ from serving.leases.settings import rules as lease_rules
 from serving.logs import Log
 from serving.rpc_settings import Grpc, grpc_rules
 from serving.security import ENVIRONMENT, Security, security_rules
+from serving.streams_settings import Nats, nats_rules
 from serving.tracing import Trace
 from shaper.trust import TrustRules
 from shaper.venue import Venue
@@ -143,6 +144,7 @@ class Settings:
     state: State = State()
     security: Security = field(default_factory=Security)
     grpc: Grpc = field(default_factory=Grpc)
+    nats: Nats | None = None
     gateway: GatewaySettings | None = None
     log: Log = field(default_factory=Log)
     trace: Trace = field(default_factory=Trace)
@@ -214,6 +216,7 @@ def check(settings: Settings, where: str) -> None:
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
         *audit_rules(settings.audit), *state_rules(settings.state),
         *plane_rules(settings),
+        *nats_rules(settings.nats, settings.feed.kind),
         *grpc_rules(settings.grpc, settings.server.port),
         *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
     ]  # fmt: skip

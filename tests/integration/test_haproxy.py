@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from serving.dataplane import DataPlaneError
+from serving.dataplanes import main
 from serving.haproxy.files import check, write
 from serving.haproxy.plane import HAProxyPlane, maps_of
 from serving.haproxy.settings import HAProxy, Server
@@ -141,6 +142,12 @@ async def test_at_ten_times_the_capacity_the_urgent_are_served_at_once_and_nothi
     assert ours["maker"]["p50_ms"] < plain["maker"]["p50_ms"] / 2
     shares = {tier.name: ours[tier.name]["served"] / ours[tier.name]["sent"] for tier in venue().tiers}
     assert shares["bulk"] < shares["hedge"]
+
+
+async def test_haproxy_itself_takes_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    part("haproxy")
+    assert main(["haproxy", "check", "--config", "serving/deploy/haproxy.toml"]) == 0
+    assert "valid" in capsys.readouterr().out
 
 
 async def test_a_plan_outlives_the_sidecar(lab: Lab) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("ENVOY.md", "KUBERNETES.md", "LEASES.md")
+PAGES = ("HAPROXY.md", "ENVOY.md", "KUBERNETES.md", "LEASES.md")
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

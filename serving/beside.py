@@ -1,0 +1,41 @@
+"""What works beside the HTTP server in the same process: the gRPC server and the streams of rows, where they are set.
+
+Decided here: their packages are loaded only then, and one that is missing is said with the extra that brings it.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+from data.errors import DataError
+from serving.desk import Desk
+from serving.security import Access
+
+DISTRIBUTION = "derivatives-traffic-shaper"
+
+
+@asynccontextmanager
+async def beside(desk: Desk, host: str, access: Access) -> AsyncIterator[None]:
+    """Have it all work while the context is open. Raises DataError when a port is taken or a package is missing."""
+    sidecar, settings = desk.sidecar, desk.settings
+    async with AsyncExitStack() as stack:
+        if settings is not None and settings.grpc.port is not None:
+            with needing("grpc"):
+                from serving.rpc.server import answering
+            await stack.enter_async_context(answering(desk, host, settings.grpc.port, access))
+        if settings is not None and settings.nats is not None:
+            with needing("nats"):
+                from serving.streams.jetstream import reading
+            await stack.enter_async_context(reading(settings.nats, sidecar.observe, sidecar.board.note))
+        yield
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Say which extra is missing, when a package is."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"[{extra}]", expected=f"the package {error.name!r}", found="it is not installed",
+            remedy=f"pip install '{DISTRIBUTION}[{extra}]', or leave that section away",
+        ) from error  # fmt: skip
