@@ -13,6 +13,7 @@ from pathlib import Path
 GROUP = "shaper.commands"
 DISTRIBUTION = "derivatives-traffic-shaper"
 EXTRAS = {"training": "train", "serving": "serve"}
+OWN_EXTRAS = {"envoy": "envoy", "grpc": "envoy", "redis": "leases"}  # packages that one adapter needs
 PACKAGES = ("data", "models", "training", "shaper", "serving")
 
 
@@ -42,7 +43,7 @@ def run(name: str, entry: EntryPoint, arguments: list[str]) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing in PACKAGES:
             raise
-        extra = EXTRAS.get(entry.module.partition(".")[0])
+        extra = OWN_EXTRAS.get(missing) or EXTRAS.get(entry.module.partition(".")[0])
         target = f"{DISTRIBUTION}[{extra}]" if extra else DISTRIBUTION
         print(
             f"shaper {name}: expected the package {missing!r}; it is not installed; pip install '{target}'",

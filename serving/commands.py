@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.environment import history_folder, settings_told, tracking_server
-from data.errors import DataError, UsageError
+from data.errors import UsageError
 from serving import logs
 from serving.security import Access, keyring
 from serving.settings import Settings, check, is_loopback, read_settings
@@ -86,7 +86,6 @@ def assemble(settings: Settings) -> "Sidecar":
     """All parts, made of settings. Raises DataError or UsageError for a model or history that cannot be used."""
     from serving.dataplanes import planes_of
     from serving.demand import RecentOrders
-    from serving.embedded.plane import gateway_of
     from serving.loop import Sidecar
     from serving.metrics import Metrics
     from serving.models import opened, require_targets
@@ -103,9 +102,7 @@ def assemble(settings: Settings) -> "Sidecar":
     def now_s() -> float:
         return feed.now().timestamp()
 
-    gateway = gateway_of(settings, metrics.registry)
-    planes = () if gateway is None else (gateway,)
-    return Sidecar(feed, pipeline, Board(now_s), (*planes, *planes_of(settings, now_s)))
+    return Sidecar(feed, pipeline, Board(now_s), planes_of(settings, metrics.registry, now_s))
 
 
 def make_trail(settings: Settings) -> "Trail | None":
@@ -147,10 +144,4 @@ def make_keeper(settings: Settings) -> "Keeper | None":
     state = settings.state
     if state.folder is None or settings.feed.kind == "history":
         return None
-    try:
-        store = Store.open(Path(state.folder))
-    except OSError as error:
-        raise DataError(
-            state.folder, expected="a folder for the state", found=str(error), remedy="correct state.folder"
-        ) from error
-    return Keeper(store, state.every_s, state.journal_mb * 2**20, time.monotonic)
+    return Keeper(Store.open(Path(state.folder)), state.every_s, state.journal_mb * 2**20, time.monotonic)

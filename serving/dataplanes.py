@@ -1,21 +1,30 @@
 """Prepare the proxies that enforce plans: render, check and apply their configurations.
 
-Decided here: which data planes there are; each has a package of its own.
+Decided here: which data planes there are; each has a package of its own, and what needs an extra is loaded only where it is used.
 """
 
 import argparse
 from collections.abc import Callable
 
+from prometheus_client import CollectorRegistry
+
+from data.errors import UsageError
+from serving.capacity.processes import ProcessPlane
+from serving.capacity.webhook import WebhookPlane
 from serving.chain.plane import ChainWatch
 from serving.dataplane import DataPlane
+from serving.embedded.plane import EmbeddedGateway
+from serving.envoy import commands as envoy
 from serving.haproxy import commands as haproxy
 from serving.haproxy.agent import Agent
 from serving.haproxy.plane import HAProxyPlane
+from serving.leases.settings import Leases
 from serving.settings import Settings, check, read_settings
 
 EPILOG = """example:
+  shaper dataplane haproxy check --config serving/deploy/haproxy.toml
   shaper dataplane haproxy render --config serving/deploy/haproxy.toml --out var/haproxy
-  shaper dataplane haproxy check --config serving/deploy/haproxy.toml"""
+  shaper dataplane envoy render --config serving/deploy/envoy.toml --out var/envoy.json"""
 
 
 def main(argv: list[str]) -> int:
@@ -26,20 +35,53 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     kinds = parser.add_subparsers(dest="kind", required=True)
     haproxy.add(kinds)
+    envoy.add(kinds)
     options = parser.parse_args(argv)
     settings = read_settings(options.config)
     check(settings, str(options.config))
-    return haproxy.run(settings.dataplane.haproxy, settings.venue, options)
+    planes = settings.dataplane
+    if options.kind == "haproxy" and planes.haproxy is not None:
+        return haproxy.run(planes.haproxy, settings.venue, options)
+    if options.kind == "envoy" and planes.envoy is not None:
+        return envoy.run(planes.envoy, settings.venue, options)
+    raise UsageError(
+        str(options.config),
+        expected=f"a section [dataplane.{options.kind}]",
+        found="none",
+        remedy=f"add it, see serving/deploy/{options.kind}.toml",
+    )
 
 
-def planes_of(settings: Settings, now_s: Callable[[], float]) -> tuple[DataPlane, ...]:
-    """The data planes that the settings name; `now_s` is the feed's clock."""
-    found: list[DataPlane] = []
-    own = settings.dataplane.haproxy
-    if own is not None:
-        found.append(HAProxyPlane(own, settings.venue))
-        if own.agent_port is not None:
-            found.append(Agent(own.agent_port, now_s))
+def planes_of(settings: Settings, registry: CollectorRegistry, now_s: Callable[[], float]) -> tuple[DataPlane, ...]:
+    """The data planes that the settings name, with their metrics in a registry; `now_s` is the feed's clock."""
+    own, planes = settings.dataplane, list[DataPlane]()
+    if settings.gateway is not None:
+        planes.append(EmbeddedGateway(settings.gateway, settings.venue, registry, settings.feed.demand_window_s))
+    if own.haproxy is not None:
+        planes.append(leased(HAProxyPlane(own.haproxy, settings.venue), settings.leases, registry))
+        if own.haproxy.agent_port is not None:
+            planes.append(Agent(own.haproxy.agent_port, now_s))
+    if own.envoy is not None:
+        from serving.envoy.plane import EnvoyPlane
+
+        planes.append(leased(EnvoyPlane(own.envoy, settings.venue, registry), settings.leases, registry))
+    if own.keda is not None:
+        from serving.keda.plane import KedaPlane
+
+        planes.append(KedaPlane(own.keda, settings.venue))
+    if own.webhook is not None:
+        planes.append(WebhookPlane(own.webhook))
+    if own.processes is not None:
+        planes.append(ProcessPlane(own.processes, settings.venue))
     if settings.chain is not None:
-        found.append(ChainWatch(settings.chain))
-    return tuple(found)
+        planes.append(ChainWatch(settings.chain))
+    return tuple(planes)
+
+
+def leased(plane: DataPlane, own: Leases | None, registry: CollectorRegistry) -> DataPlane:
+    """A proxy with this sidecar's share of the quotas, or with all of them where nothing is shared."""
+    if own is None:
+        return plane
+    from serving.leases.plane import LeasedPlane
+
+    return LeasedPlane(plane, own, registry)

@@ -131,8 +131,12 @@ def upstream_rules(upstreams: Iterable[UpstreamSettings]) -> Iterator[Rule]:
     """Rules of each upstream by itself."""
     for upstream in upstreams:
         where, parts = f"gateway.upstreams {upstream.node}", urlsplit(upstream.url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment
-        yield sound, f"{where}: an http or https url without query", repr(upstream.url), "correct it"
+        sound = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and not (parts.query or parts.fragment or parts.username)
+        )
+        yield sound, f"{where}: an http or https url without query or user", repr(upstream.url), "correct it"
         yield (
             upstream.max_in_flight >= 1 and 0 < upstream.timeout_s < math.inf,
             f"{where}: max_in_flight of at least 1 and a positive timeout_s",

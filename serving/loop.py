@@ -35,6 +35,7 @@ from serving.tracing import Tracer, Untraced
 from shaper.plan import Plan
 
 LOG = logging.getLogger(__name__)
+SLOW_S = 5.0  # a step that takes longer is said to hang
 DISTRIBUTION = "derivatives-traffic-shaper"
 T = TypeVar("T")
 
@@ -156,10 +157,10 @@ class Sidecar:
             await self.make(step.at, lambda: self.pipeline.step(step.at, step.frames))
 
     async def make(self, at: datetime, job: Callable[[], Update]) -> None:
-        """Make a plan and have it enforced; when that fails, the last good one stays."""
+        """Make a plan and have it enforced; while that takes too long, and when it fails, the last good one stays."""
         try:
             with self.tracer.span("step") as span:
-                update = await self.work(job)
+                update = await self.watched(at, job)
                 span.tell({"at": at.isoformat(), "stage": update.plan.stage if update.plan else "none"})
         except Exception as error:
             LOG.exception("a step failed; the last good plan stays")
@@ -206,6 +207,21 @@ class Sidecar:
         """Count something that was refused."""
         if self.trail is not None:
             self.trail.refusal(kind, str(error))
+
+    async def watched(self, at: datetime, job: Callable[[], Update]) -> Update:
+        """The outcome of a step; it is said when that takes too long. There is no other worker, so it is waited for."""
+        task = asyncio.ensure_future(self.work(job))
+        try:
+            ended, _ = await asyncio.wait({task}, timeout=SLOW_S)
+            if not ended:
+                self.pipeline.metrics.failures.inc()
+                self.board.note(
+                    "step", f"of {at.isoformat()} has not ended after {SLOW_S:g} s; the last good plan stays"
+                )
+            return await task
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
 
     def note_clock(self, step: Step) -> None:
         """Say that the clock has jumped; a calm step later it is no news any more."""

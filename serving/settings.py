@@ -18,11 +18,18 @@ import msgspec
 from data.errors import UsageError
 from data.published import is_reference
 from data.strict import convert, read_toml
+from serving.capacity.settings import Processes, Webhook, process_rules, webhook_rules
 from serving.chain.settings import Chain
 from serving.chain.settings import rules as chain_rules
+from serving.envoy.settings import Envoy
+from serving.envoy.settings import rules as envoy_rules
 from serving.gateway_settings import GatewaySettings, gateway_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
+from serving.keda.settings import Keda
+from serving.keda.settings import rules as keda_rules
+from serving.leases.settings import Leases
+from serving.leases.settings import rules as lease_rules
 from serving.logs import Log
 from serving.rpc_settings import Grpc, grpc_rules
 from serving.security import ENVIRONMENT, Security, security_rules
@@ -85,10 +92,20 @@ class DataPlanes:
     """What enforces the plans: each section that is there."""
 
     haproxy: HAProxy | None = None
+    envoy: Envoy | None = None
+    keda: Keda | None = None
+    webhook: Webhook | None = None
+    processes: Processes | None = None
 
     def resolved(self, folder: Path) -> "DataPlanes":
         """The same with paths made absolute from a folder."""
-        return replace(self, haproxy=self.haproxy and self.haproxy.resolved(folder))
+        return replace(
+            self,
+            haproxy=self.haproxy and self.haproxy.resolved(folder),
+            envoy=self.envoy and self.envoy.resolved(folder),
+            keda=self.keda and self.keda.resolved(folder),
+            webhook=self.webhook and self.webhook.resolved(folder),
+        )
 
 
 @dataclass(frozen=True)
@@ -131,6 +148,7 @@ class Settings:
     gateway: GatewaySettings | None = None
     log: Log = field(default_factory=Log)
     trace: Trace = field(default_factory=Trace)
+    leases: Leases | None = None
 
 
 def read_settings(path: Path, told: Mapping[str, str] | None = None) -> Settings:
@@ -174,7 +192,17 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     audit = replace(settings.audit, folder=under(folder, settings.audit.folder))
     state = replace(settings.state, folder=under(folder, settings.state.folder))
     dataplane = settings.dataplane.resolved(folder)
-    return replace(settings, model=model, feed=feed, audit=audit, state=state, dataplane=dataplane, security=security)
+    leases = settings.leases and settings.leases.resolved(folder)
+    return replace(
+        settings,
+        model=model,
+        feed=feed,
+        audit=audit,
+        state=state,
+        dataplane=dataplane,
+        security=security,
+        leases=leases,
+    )
 
 
 def under(folder: Path, name: str | None) -> str | None:
@@ -256,11 +284,22 @@ def feed_rules(feed: Feed) -> Iterator[Rule]:
 
 
 def plane_rules(settings: Settings) -> Iterator[Rule]:
-    """Rules of `[dataplane]` and `[chain]`."""
-    if settings.dataplane.haproxy is not None:
-        yield from haproxy_rules(settings.dataplane.haproxy, settings.venue)
+    """Rules of `[dataplane]`, `[chain]` and `[leases]`."""
+    planes = settings.dataplane
+    if planes.haproxy is not None:
+        yield from haproxy_rules(planes.haproxy, settings.venue)
     if settings.chain is not None:
         yield from chain_rules(settings.chain, settings.venue)
+    if planes.envoy is not None:
+        yield from envoy_rules(planes.envoy, settings.venue)
+    if planes.keda is not None:
+        yield from keda_rules(planes.keda)
+    if planes.webhook is not None:
+        yield from webhook_rules(planes.webhook)
+    if planes.processes is not None:
+        yield from process_rules(planes.processes, settings.venue)
+    if settings.leases is not None:
+        yield from lease_rules(settings.leases)
 
 
 def audit_rules(audit: Audit) -> Iterator[Rule]:

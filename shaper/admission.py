@@ -132,6 +132,11 @@ class Admission:
             raise PermitError(f"expected a permit that is open, found number {permit.number}: report each once")
         return at_s - permit.order.arrived_at_s
 
+    def give_up(self, permit: Permit) -> None:
+        """Take a permit back whose order is no longer wanted, with the capacity that it was charged. Raises PermitError."""
+        self.finish(permit, permit.issued_at_s)
+        self._quotas.spend(permit.order.tier, -permit.order.work)
+
     def queued(self) -> tuple[tuple[str, float], ...]:
         """Orders waiting by tier, as `Observed.queued` takes them."""
         return tuple((name, float(self._queues[name].size)) for name in self._order)

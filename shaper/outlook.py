@@ -178,7 +178,7 @@ def work(venue: Venue, prospect: Prospect) -> Work:
     rates = []
     for share, column in zip(accumulate(tier.demand_share for tier in tiers), columns, strict=True):
         if column[-1] > 0:
-            rates.append(tuple(rate * share + n / venue.lead_s for rate, n in zip(demand, column, strict=True)))
+            rates.append(tuple(rate * share + n / venue.review_s for rate, n in zip(demand, column, strict=True)))
         else:  # queues do not fall with the level, so none stands at any
             rates.append(tuple(rate * share for rate in demand))
     if prospect.liquidations_per_s > 0:  # of the first tier, so that every sum of tiers holds them

@@ -98,7 +98,7 @@ def _solve(up: list[Node], demand_per_s: float, value: float, groups: list[Group
     cost = [[slope + node.fee_usd for slope in slopes] for node, (slopes, _) in zip(up, priced, strict=True)]
     room = [[width / demand for width in widths] for _, widths in priced]
     filled = fill(cost, room, groups)
-    return _programmed(cost, room, groups) if filled is None else filled
+    return programmed(cost, room, groups) if filled is None else filled
 
 
 def fill(cost: list[list[float]], room: list[list[float]], groups: list[Group]) -> list[float] | None:
@@ -145,7 +145,8 @@ def _taken(pieces: list[tuple[float, int, float]], nodes: int, family: list[Grou
     return weights
 
 
-def _programmed(cost: list[list[float]], room: list[list[float]], groups: list[Group]) -> list[float] | None:
+def programmed(cost: list[list[float]], room: list[list[float]], groups: list[Group]) -> list[float] | None:
+    """The same by linear programming over (node, piece); None if the caps cannot be met."""
     rows = np.zeros((len(groups), len(cost)))
     for row, (members, _) in zip(rows, groups, strict=True):
         row[list(members)] = 1

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
+from filelock import BaseFileLock
 
 from data.errors import DataError
 from serving.audit.chain import Link, fault_of, line_of, link_of
+from serving.ownership import own
 
 PATTERN = f"audit-{'[0-9]' * 12}.ndjson"
 ANCHOR = "anchor.json"
@@ -47,6 +49,7 @@ class Files:
     stream: IO[bytes] | None = None
     size: int = 0
     cut_bytes: int = 0
+    lock: BaseFileLock | None = None
 
     @classmethod
     def open(cls, folder: Path, limits: Limits | None = None) -> "Files":
@@ -54,13 +57,12 @@ class Files:
 
         Raises DataError when the folder cannot be used or its last file is not what this program wrote.
         """
-        opened = cls(folder, limits or Limits())
+        opened = cls(folder, limits or Limits(), lock=own(folder, "audit.folder"))
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             opened.resume()
         except OSError as error:
             raise DataError(
-                str(folder), expected="a folder for the audit trail", found=str(error), remedy="correct audit.folder"
+                str(folder), expected="a trail that can be read", found=str(error), remedy="correct audit.folder"
             ) from error
         return opened
 
@@ -111,7 +113,7 @@ class Files:
 
     def turn(self, at_s: float) -> None:
         """Go on in a new file; the oldest are dropped."""
-        self.close()
+        self.close_file()
         path = self.folder / f"audit-{self.link.n + 1:012d}.ndjson"
         self.stream, self.size = path.open("ab", buffering=0), 0
         try:
@@ -125,12 +127,18 @@ class Files:
         for oldest in paths(self.folder)[: -self.limits.files]:
             drop(self.folder, oldest)
 
-    def close(self) -> None:
+    def close_file(self) -> None:
         """Close the open file."""
         if self.stream is not None:
             self.sync()
             self.stream.close()
             self.stream = None
+
+    def close(self) -> None:
+        """Close the trail, and let others have its folder."""
+        self.close_file()
+        if self.lock is not None:
+            self.lock.release()
 
 
 def paths(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from serving.embedded import rpc
 from serving.embedded.desk import Client, Desk
 from serving.embedded.forward import Question, judged_rest, judged_rpc
 from serving.embedded.ledger import Outcome, Told
-from serving.embedded.refusals import INVALID_REQUEST, Refused, as_error, as_problem, invalid, retry_after
+from serving.embedded.refusals import INVALID_REQUEST, PARSE_ERROR, Refused, as_error, as_problem, invalid, retry_after
 
 TYPE = (b"content-type", b"application/json")
 ORDERS, HEALTH = "/orders", "/healthz"
@@ -175,7 +175,17 @@ async def read_body(receive: Receive, most_bytes: int) -> bytes | Refused | None
             return invalid(INVALID_REQUEST, f"expected at most {most_bytes} bytes", 413)
         parts.append(part)
         more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    return body if body.isascii() or is_utf8(body) else invalid(PARSE_ERROR, "expected JSON in UTF-8")
+
+
+def is_utf8(body: bytes) -> bool:
+    """Whether a body is UTF-8, as JSON has to be (RFC 8259, section 8.1)."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 async def answer(send: Send, status: int, content: bytes, headers: list[tuple[bytes, bytes]]) -> None:

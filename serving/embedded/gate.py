@@ -57,7 +57,14 @@ class Gate:
             return waiting.answer
         waiting.future = self._loop.create_future()
         waiting.timer = self._loop.call_at(until_s, self._late, order.key)
-        return await waiting.future
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            waiting.timer.cancel()
+            self._waiting.pop(order.key, None)
+            if isinstance(waiting.answer, Permit):
+                self.leave(waiting.answer)
+            raise
 
     def offer(self, order: Order) -> Waiting | Refused:
         """Put an order in the queue and let in whom there is room for, which may be this one."""
@@ -92,7 +99,7 @@ class Gate:
             if self._tell(permit.order, permit):
                 self.under_way += 1
             else:
-                self.admission.finish(permit, at_s)
+                self.admission.give_up(permit)
 
     def empty(self, reason: str) -> None:
         """Refuse all that waits."""

@@ -57,7 +57,10 @@ class Monitor:
         loop = asyncio.get_running_loop()
         while True:
             began_s = loop.time()
-            await self.check()
+            try:
+                await self.check()
+            except Exception:
+                LOG.exception("a check of the upstreams failed; the next one comes as always")
             await asyncio.sleep(max(began_s + self._check_s - loop.time(), self._check_s / 10))
 
     async def check(self) -> None:

@@ -32,7 +32,6 @@ from serving.embedded.router import Router
 from serving.embedded.upstreams import Upstream
 from serving.gateway import Report
 from serving.gateway_settings import GatewaySettings
-from serving.settings import Settings
 from serving.sockets import address, listen
 from shaper.admission import Admission
 from shaper.plan import Plan
@@ -103,13 +102,6 @@ class EmbeddedGateway:
         if self._parts is None:
             raise DataPlaneError("expected the embedded gateway to be open; found it closed; open it first")
         return self._parts
-
-
-def gateway_of(settings: Settings, registry: CollectorRegistry) -> EmbeddedGateway | None:
-    """The data plane of `[gateway]`, with its metrics in a registry; None without that section."""
-    if settings.gateway is None:
-        return None
-    return EmbeddedGateway(settings.gateway, settings.venue, registry, settings.feed.demand_window_s)
 
 
 class Parts:

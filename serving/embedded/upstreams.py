@@ -14,6 +14,7 @@ from serving.embedded.connections import BrokenError, Connections, UnsentError
 from serving.gateway_settings import UpstreamSettings
 from shaper.choice import Health, after_answer
 
+MARGIN = 2.0  # usual latencies that must be left of an order's time for it to be sent
 DEADLINE_HEADER = b"Shaper-Deadline-Ms"  # how long the order may still take, as `grpc-timeout` says it
 
 
@@ -59,7 +60,7 @@ class Upstream:
             return Failed("no place", sent=False, blame=False)
         try:
             left_s = until_s - loop.time()
-            if left_s <= (self.health.latency_s or 0.0):
+            if left_s <= MARGIN * (self.health.latency_s or 0.0):
                 return Failed("too little time was left", sent=False, blame=False)
             return await self.ask(method, body, min(left_s, self.settings.timeout_s), path, headers)
         finally:

@@ -7,7 +7,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from data.errors import DataError, UsageError
+from data.errors import DataError
 from serving.dataplane import DataPlaneError
 from serving.haproxy.files import check, files, write
 from serving.haproxy.runtime import Session
@@ -32,9 +32,9 @@ def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument("--master", help="socket of HAProxy's master process, to reload it (haproxy -W -S PATH)")
 
 
-def run(section: HAProxy | None, venue: Venue, options: argparse.Namespace) -> int:
-    """Do one action; returns 0. Raises DataError or UsageError."""
-    own = of(section, options.out)
+def run(section: HAProxy, venue: Venue, options: argparse.Namespace) -> int:
+    """Do one action; returns 0. Raises DataError."""
+    own = section if options.out is None else section.in_folder(options.out.absolute())
     if options.action == "check":
         print(check(own, venue) or "the configuration is valid")
     elif options.action == "apply":
@@ -47,18 +47,6 @@ def run(section: HAProxy | None, venue: Venue, options: argparse.Namespace) -> i
         for name, text in files(own, venue).items():
             print(f"# ---- {name}\n{text}")
     return 0
-
-
-def of(own: HAProxy | None, folder: Path | None) -> HAProxy:
-    """The section, with its folder or another. Raises UsageError when there is none."""
-    if own is None:
-        raise UsageError(
-            "dataplane.haproxy",
-            expected="that section in the TOML file",
-            found="none",
-            remedy="add it, see serving/HAPROXY.md",
-        )
-    return own if folder is None else own.in_folder(folder.absolute())
 
 
 async def reloaded(master: str) -> str:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
+from filelock import BaseFileLock
 
 from serving.audit.files import replace_file
 from serving.keeping.kept import FORM, Kept
+from serving.ownership import own
 
 MAGIC = b"shaper state\n"
 SNAPSHOT = "snapshot"
@@ -34,12 +36,12 @@ class Store:
     stream: IO[bytes] | None = None
     size: int = 0
     older: int = 0
+    lock: BaseFileLock | None = None
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
-        """Make the folder where there is none. Raises OSError."""
-        folder.mkdir(parents=True, exist_ok=True)
-        store = cls(folder)
+        """The store of a folder, which is made where there is none. Raises DataError when it cannot be had."""
+        store = cls(folder, lock=own(folder, "state.folder"))
         store.turn(max(map(number, store.journals()), default=0) + 1)
         return store
 
@@ -93,7 +95,7 @@ class Store:
 
     def turn(self, generation: int) -> None:
         """Begin another journal."""
-        self.close()
+        self.close_journal()
         self.generation = generation
         self.weigh()
 
@@ -106,6 +108,12 @@ class Store:
         self.weigh()
 
     def close(self) -> None:
+        """Close the journal, and let others have the folder."""
+        self.close_journal()
+        if self.lock is not None:
+            self.lock.release()
+
+    def close_journal(self) -> None:
         """Close the journal."""
         if self.stream is not None:
             os.fsync(self.stream.fileno())

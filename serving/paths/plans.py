@@ -84,7 +84,7 @@ async def ask_what_if(request: Call, state: State, data: JSONBody[WhatIf]) -> Pl
         try:
             check(venue, inputs.overrides)
             return decided(venue, inputs)
-        except ValueError as error:
+        except (ValueError, ArithmeticError, LookupError) as error:  # numbers at the edge of what a float can hold
             raise RefusedError(
                 "body", expected="inputs of a plan", found=str(error), remedy="correct the body"
             ) from error

@@ -17,7 +17,7 @@ from serving.inference import BUNDLED, Forecaster
 from serving.metrics import Metrics
 from serving.pipeline import Pipeline
 from serving.settings import Model, read_settings
-from shaper.routing import _programmed, fill, groups, pieces
+from shaper.routing import fill, groups, pieces, programmed
 from shaper.venue import Node, Venue
 from tests.serving.made import HORIZONS, LEVELS, PANEL, START, TICK_S, contract, counts, write_artefact
 
@@ -83,7 +83,7 @@ def test_filling_pieces_against_the_linear_programme() -> None:
     priced = [pieces(node, 0.5) for node in up]
     cost, room = [list(slopes) for slopes, _ in priced], [[width / 300.0 for width in widths] for _, widths in priced]
     took = {}
-    for name, solve in (("filled", fill), ("linear programme (HiGHS)", _programmed)):
+    for name, solve in (("filled", fill), ("linear programme (HiGHS)", programmed)):
         begun = time.process_time()
         for _ in range(50):
             assert solve(cost, room, caps) is not None

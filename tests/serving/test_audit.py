@@ -131,6 +131,14 @@ def test_a_drop_that_a_crash_interrupted_is_finished(tmp_path: Path) -> None:
     assert not oldest.exists()
 
 
+def test_a_trail_belongs_to_one_process(tmp_path: Path) -> None:
+    files = Files.open(tmp_path)
+    with pytest.raises(DataError, match=r"another process uses.*audit\.folder"):
+        Files.open(tmp_path)
+    files.close()
+    Files.open(tmp_path).close()
+
+
 def test_a_trail_whose_end_is_unsound_is_not_continued(tmp_path: Path) -> None:
     written(tmp_path, 3)
     path = paths(tmp_path)[0]

@@ -15,7 +15,7 @@ from serving.loop import Sidecar
 from serving.settings import Model, Settings, check, read_settings
 from shaper.decision import Override
 from shaper.trust import TrustRules
-from tests.serving.made import START, counts, venue, write_config
+from tests.serving.made import PROVEN, START, counts, venue, write_config
 from tests.serving.test_pipeline import AT
 
 
@@ -54,7 +54,7 @@ def test_a_reload_changes_the_venue_at_once_and_keeps_the_units(sidecar: Sidecar
 
 
 def test_what_needs_a_restart_is_said(sidecar: Sidecar) -> None:
-    before = Settings(venue())
+    before = Settings(venue(), PROVEN)
     after = replace(before, server=replace(before.server, port=1), model=Model(deadline_s=0.25))
     reloaded(sidecar, before, lambda: after)
     assert sidecar.pipeline.seer.deadline.limit_s == 0.25

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import UsageError
+from serving import settings
 from serving.gateway_settings import GatewaySettings
 from serving.settings import check, read_settings
 from tests.serving.embedded.made import digest
@@ -38,11 +39,11 @@ def written(folder: Path, change: tuple[str, str] = ("", "")) -> Path:
 
 def test_a_gateway_is_read_with_its_defaults(tmp_path: Path) -> None:
     path = written(tmp_path)
-    settings = read_settings(path)
-    check(settings, str(path))
-    assert settings.gateway is not None
-    assert settings.gateway.port == 8545
-    assert settings.gateway.keys[0].tiers == ("maker", "taker")
+    found = read_settings(path)
+    check(found, str(path))
+    assert found.gateway is not None
+    assert found.gateway.port == 8545
+    assert found.gateway.keys[0].tiers == ("maker", "taker")
 
 
 def test_there_is_no_gateway_without_its_section(tmp_path: Path) -> None:
@@ -85,8 +86,19 @@ def test_a_fault_is_named(tmp_path: Path, change: tuple[str, str], named: str) -
 def test_a_contradiction_is_named(
     tmp_path: Path, spoil: Callable[[GatewaySettings], GatewaySettings], named: str
 ) -> None:
-    settings = read_settings(written(tmp_path))
-    assert settings.gateway is not None
-    changed = replace(settings, server=replace(settings.server, port=8080), gateway=spoil(settings.gateway))
+    sound = read_settings(written(tmp_path))
+    assert sound.gateway is not None
+    changed = replace(sound, server=replace(sound.server, port=8080), gateway=spoil(sound.gateway))
     with pytest.raises(UsageError, match=named):
         check(changed, "here")
+
+
+def test_the_example_of_the_deployment_file_is_sound(tmp_path: Path) -> None:
+    example = Path(settings.__file__).parent / "deploy" / "shaper.toml"
+    path = tmp_path / "shaper.toml"
+    before, mark, gateway = example.read_text("utf-8").partition("# [gateway]")
+    path.write_text(before + (mark + gateway).removeprefix("# ").replace("\n# ", "\n").replace("\n#", "\n"), "utf-8")
+    found = read_settings(path)
+    check(found, str(path))
+    assert found.gateway is not None
+    assert [upstream.node for upstream in found.gateway.upstreams] == ["fra-1", "iad-1", "nrt-1"]

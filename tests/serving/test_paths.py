@@ -248,3 +248,12 @@ def test_only_so_many_may_ask_for_curiosity(client: Client) -> None:
     client.app.state.desk.musing = 8
     assert client.post("/v1/what-if", json={}).status_code == 429
     assert client.get("/v1/explain").status_code == 429
+
+
+@pytest.mark.parametrize("demand", [1e308, 5e-324, 0.0])
+@pytest.mark.parametrize("at_s", [0.0, 1e308])
+def test_numbers_at_the_edge_are_answered_or_refused_but_break_nothing(
+    client: Client, demand: float, at_s: float
+) -> None:
+    observed = {"at_s": at_s, "demand_per_s": demand, "queued": [["maker", demand]], "ordered_units": 10**18}
+    assert fed(client).post("/v1/what-if", json={"observed": observed}).status_code in (200, 422)

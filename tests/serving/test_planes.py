@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,3 +178,28 @@ def test_a_report_of_what_cannot_be_is_said_and_the_plan_is_made_without_it(side
     run(job)
     assert made.board.plan is not None
     assert "gold" in made.board.notes["report"]
+
+
+def test_a_step_that_hangs_is_said_while_it_does(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.loop.SLOW_S", 0.01)
+    made, gate = with_planes(sidecar), threading.Event()
+    step = made.pipeline.step
+
+    def hanging(*args: Any) -> Any:
+        gate.wait(20)
+        return step(*args)
+
+    monkeypatch.setattr(made.pipeline, "step", hanging)
+
+    async def job() -> str:
+        task = asyncio.create_task(made.advance(Step(AT, {})))
+        while "step" not in made.board.notes:
+            await asyncio.sleep(0.01)
+        said = made.board.notes["step"]
+        gate.set()
+        await task
+        return said
+
+    assert "has not ended after 0.01 s; the last good plan stays" in run(job)
+    assert made.board.plan is not None
+    assert "step" not in made.board.notes

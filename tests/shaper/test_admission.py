@@ -144,6 +144,26 @@ def test_a_queue_full_of_more_urgent_orders_refuses_and_says_when_to_retry() -> 
     assert refusals[4] == Refusal(order(4), "too many orders of this account wait", 2.0)
 
 
+def test_a_permit_that_is_given_up_costs_its_tier_nothing() -> None:
+    admission = Admission((MAKER,), {"maker": 2.0}, 0.0)
+    for i in range(3):
+        admission.offer(order(i), 0.0)
+    first, _ = admission.next(0.0)
+    assert first is not None
+    admission.give_up(first)
+    assert len(drained(admission, 0.0)) == 2
+    with pytest.raises(PermitError):
+        admission.give_up(first)
+
+
+def test_a_plan_may_change_the_order_of_service() -> None:
+    admission = Admission(TIERS, QUOTAS, 0.0)
+    for i, tier in enumerate(QUOTAS):
+        admission.offer(order(i, tier), 0.0)
+    admission.follow({"bulk": 20.0, "critical": 50.0}, 0.0)
+    assert [one.tier for one in drained(admission, 0.0)] == ["bulk", "critical", "maker"]
+
+
 def test_orders_that_make_no_sense_are_refused() -> None:
     admission = Admission(TIERS, QUOTAS, 0.0)
     assert admission.offer(order(1), 11.0) == Refusal(order(1), "deadline has passed", 0.0)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shaper.routing import SEGMENTS, Group, _programmed, fill, groups, pieces, split_orders
+from shaper.routing import SEGMENTS, Group, fill, groups, pieces, programmed, split_orders
 from shaper.venue import Node
 from tests.serving.made import venue
 
@@ -45,14 +45,14 @@ def test_filled_weights_cost_what_the_linear_programme_costs(
 ) -> None:
     caps: list[Group] = groups(up, venue(nodes=(), max_operator_share=operator, max_region_share=region))
     cost, room = problem(up, demand)
-    filled, programmed = fill(cost, room, caps), _programmed(cost, room, caps)
+    filled, least = fill(cost, room, caps), programmed(cost, room, caps)
     if filled is None:
         return
-    assert programmed is not None
+    assert least is not None
     assert sum(filled) == pytest.approx(1)
     for members, cap in caps:
         assert sum(filled[i] for i in members) <= cap + 1e-9
-    assert paid(filled, cost, room) == pytest.approx(paid(programmed, cost, room), abs=1e-9)
+    assert paid(filled, cost, room) == pytest.approx(paid(least, cost, room), abs=1e-9)
 
 
 def test_where_caps_of_both_kinds_bind_it_is_left_to_the_linear_programme() -> None:
@@ -61,7 +61,7 @@ def test_where_caps_of_both_kinds_bind_it_is_left_to_the_linear_programme() -> N
     cost, room = problem(up, 30.0)
     assert len(cost[0]) == SEGMENTS
     assert fill(cost, room, caps) is None
-    assert _programmed(cost, room, caps) is not None
+    assert programmed(cost, room, caps) is not None
 
 
 def test_a_split_of_sixteen_nodes_keeps_its_caps() -> None:

@@ -215,7 +215,9 @@ NO_CALLS = [
     (b'{"id":1,"method":"eth_sendRawTransaction","params":["0x12 34"]}', -32602),
     (b'{"id":1,"method":"eth_sendRawTransaction","params":["0xzz"]}', -32602),
     (b'{"id":1,"method":"eth_sendRawTransaction","params":["0x12","0x34"]}', -32602),
-    (b'{"id":1,"method":"eth_sendRawTransaction","params":["0x\xff"]}', -32602),
+    (b'{"id":1,"method":"eth_sendRawTransaction","params":["0x\xff"]}', -32700),
+    (b'{"id":"\xff","method":"eth_chainId"}', -32700),
+    ('{"id":1,"method":"eth_sendRawTransaction","params":["0xé"]}'.encode(), -32602),
     (b"\xff\xfe", -32700),
 ]
 

@@ -20,7 +20,7 @@ def test_the_example_is_rendered_to_a_folder_or_to_the_terminal(
 
 
 def test_a_file_without_the_section_is_refused_by_its_name() -> None:
-    with pytest.raises(UsageError, match=r"dataplane\.haproxy"):
+    with pytest.raises(UsageError, match=r"section \[dataplane\.haproxy\]"):
         main(["haproxy", "render", "--config", str(PLAIN)])
 
 

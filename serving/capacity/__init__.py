@@ -1,0 +1,1 @@
+"""Capacity that is bought without Kubernetes: a webhook, and worker processes on this machine."""
