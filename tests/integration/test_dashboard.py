@@ -62,13 +62,13 @@ def tab(browser: Tab, sidecar: Running) -> Iterator[Tab]:
 
 def test_the_page_shows_the_plan_its_reason_and_charts_that_have_data(tab: Tab, sidecar: Running) -> None:
     plan = sidecar.get("/v1/plan")
-    assert tab.text("#stage") == plan["stage"]
+    tab.wait_for(f"document.querySelector('#stage').textContent === {plan['stage']!r}")
     assert tab.text("#reason") in {made["reason"] for made in sidecar.get("/v1/plans")["plans"]}
     assert f"Tier {plan['quotas'][0]['tier']}" in tab.text("#settings")
     assert plan["weights"][0]["reason"] in tab.text("#settings")
     tab.wait_for(f"{DRAWN} === 3")
     tab.wait_for("document.querySelector('#fan-text').textContent.includes('orders/s')")
-    assert all(colours >= 3 for colours in tab.value(f"{CHECKS} colours()")), "a chart has no lines"
+    tab.wait_for(f"{CHECKS} colours().every((seen) => seen >= 3)")  # its ground, its grid and at least one line
     assert "fra-1" in tab.text("#nodes")
     assert "largest share" in tab.text("#dispersion")
 
