@@ -11,6 +11,9 @@ STAMP := $(VENV)/.installed
 BENCHMARK_STAMP := $(VENV)/.installed-benchmark
 TORCH := $(shell grep '^torch==' constraints.txt)
 
+# xds-protos ships old copies of opentelemetry-proto's modules in its place; MLflow needs the new ones, Envoy takes either.
+AFTER_XDS := $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --force-reinstall -c constraints.txt opentelemetry-proto
+
 .PHONY: demo test test-integration parts benchmark lint champions clean help
 
 help: ## show this list
@@ -21,10 +24,12 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	$(AFTER_XDS)
 	@touch $@
 
 $(BENCHMARK_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[benchmark]'
+	$(AFTER_XDS)
 	@touch $@
 
 demo: $(STAMP) ## the whole story offline, on a simulated world or on SHAPER_HISTORY
