@@ -26,7 +26,7 @@ from tests.serving.process import running
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 PEERS = {"litserve": "/predict", "mlflow": "/invocations"}
-FASTER, SECONDS = 3.0, 2.0  # tens of times on an idle machine; on a busy one cores are not ours alone
+FASTER, SECONDS = 3.0, 2.0  # asserted; what a quiet machine reaches is printed
 
 
 @pytest.fixture
