@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TypeVar
 
+import msgspec
 import polars as pl
 
 from data.errors import DataError
@@ -232,8 +233,13 @@ class Sidecar:
             self.board.note("clock", None)
 
     async def ask_planes(self, at_s: float) -> None:
-        """Believe what the data planes report now; a report of what cannot be is said and passed over."""
+        """Believe what the data planes report now; a report of what cannot be is said and passed over.
+
+        A played history brings its own demand: what passes through a data plane meanwhile is not of its time.
+        """
         report = await ask(self.links)
+        if report is not None and not self.feed.takes_posts:
+            report = msgspec.structs.replace(report, demand_per_s=None, queued={})
         try:
             if report is not None:
                 await self.work(lambda: self.pipeline.gateway.take(report, at_s))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.parts import part
+
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -46,6 +48,24 @@ def test_every_command_of_the_readme_does_what_it_says(checkout: Path) -> None:
         assert ran.returncode == 0, f"{block}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
     for product in ("demo/report.html", "forecasts/quantiles.parquet", "replay/results.json", "compare"):
         assert (checkout / "var" / product).exists(), product
+
+
+@pytest.mark.integration
+def test_the_walkthrough_leads_from_a_surge_to_a_model_that_is_unplugged(checkout: Path) -> None:
+    places = [str(Path(sys.executable).parent), str(Path(part("anvil")).parent), os.environ["PATH"]]
+    ran = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", "\n".join(blocks(checkout / "serving" / "WALKTHROUGH.md"))],
+        cwd=checkout,
+        env={**os.environ, "PATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert ran.returncode == 0, f"{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+    assert '"jsonrpc":"2.0","id":1,"result":"0x0"' in ran.stdout
+    assert "the last-good serves" in ran.stdout
+    assert "are whole" in ran.stdout
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
