@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from Crypto.Hash import keccak
 
 from serving.embedded.accounts import Accounts
 from serving.embedded.gate import Gate
@@ -42,7 +43,7 @@ uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="
 """
 
 
-def test_the_decision_takes_less_than_20_microseconds() -> None:
+def test_a_decision_costs_no_more_than_a_few_hashes_of_the_order() -> None:
     """Tier, admission and choice among 16 upstreams, as they are taken for each order."""
 
     async def least_s() -> float:
@@ -66,9 +67,22 @@ def test_the_decision_takes_less_than_20_microseconds() -> None:
             took.append(time.process_time() - began_s)
         return min(took) / DECISIONS
 
-    each_s = asyncio.run(least_s())
-    print(f"\ndecision (tier, admission, choice among 16, and back) {each_s * 1e6:.1f} µs")
-    assert each_s < 20e-6
+    each_s, hash_s = asyncio.run(least_s()), least_hash_s()
+    print(
+        f"\ndecision (tier, admission, choice among 16, and back) {each_s * 1e6:.1f} µs, {each_s / hash_s:.1f} Keccak hashes"
+    )
+    assert each_s < 6 * hash_s
+
+
+def least_hash_s(rounds: int = 2000) -> float:
+    """Seconds of processor time for the hash that names a transaction of 110 bytes, the quickest of three goes."""
+    took = []
+    for _ in range(3):
+        began_s = time.process_time()
+        for i in range(rounds):
+            keccak.new(digest_bits=256, data=i.to_bytes(110, "big")).digest()
+        took.append(time.process_time() - began_s)
+    return min(took) / rounds
 
 
 @contextmanager
