@@ -6,13 +6,14 @@ A tick is unknown if fewer than half of its seconds are known. `order_seconds` a
 their squared counts, `order_peak` the count of the busiest.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data.contract import Panel
-from data.spans import Columns, Ticks, instants, numbers, ratio, spans
+from data.spans import Columns, Ticks, ratio, spans
 
 ORDER_COLUMNS = ("order_rate", "order_seconds", "order_total", "order_squares", "order_peak")
 HOUR_S = 3600
@@ -23,9 +24,11 @@ def order_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
     """`ORDER_COLUMNS`; `rows` are request counts by second and tier, or single arrivals (no column `count`)."""
     if not len(ticks.end) or rows.is_empty():
         return dict.fromkeys(ORDER_COLUMNS, ticks.unknown)
-    every = known_seconds(per_second(rows), datetime.fromtimestamp(int(ticks.end[-1]) / 1000, UTC))
-    inside, orders = spans(ticks, instants(every["ts"])), numbers(every, "orders")
-    whole, known = np.nan_to_num(orders).astype(np.int64), ~np.isnan(orders)
+    second = rows["ts"].dt.epoch("s").to_numpy()
+    counts = rows["count"].to_numpy() if "count" in rows.columns else None
+    ts, orders = by_second(second, counts, int(ticks.end[-1]) // 1000)
+    inside, known = spans(ticks, 1000 * ts), ~np.isnan(orders)
+    whole = np.where(known, orders, 0.0).astype(np.int64)
     seconds, total = inside.total(known.astype(np.int64)), inside.total(whole)
     found = {
         "order_rate": ratio(total, seconds),
@@ -45,17 +48,33 @@ def per_second(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def known_seconds(counts: pl.DataFrame, end: datetime) -> pl.DataFrame:
-    """Every second from the first count to an hour after the last one (but not after `end`): `ts`, and `orders`.
+    """`by_second` of orders per second as a frame: `ts`, and `orders`, null where the collector was down."""
+    seconds, orders = by_second(
+        counts["ts"].dt.epoch("s").to_numpy(), counts["orders"].to_numpy(), int(end.timestamp())
+    )
+    ts = pl.Series("ts", 1000 * seconds).cast(pl.Datetime("ms", "UTC"))
+    return pl.DataFrame([ts, pl.Series("orders", orders, nan_to_null=True).cast(pl.Int64)])
 
-    Orders are null where the collector was down. Seconds further away are unknown, and left out.
+
+def by_second(
+    second: NDArray[np.int64], counts: NDArray[np.int64] | None, end_s: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every second from the first to an hour after the last one (but before `end_s`), and its orders, NaN where unknown.
+
+    `second` (n,) are those of rows with `counts` orders each (None: one). Unknown is where the collector was down; seconds
+    further away are unknown too, and left out.
     """
-    first, last = (int(at.timestamp()) for at in counts.select(a=pl.col("ts").min(), b=pl.col("ts").max()).row(0))
-    seconds = pl.int_range(first, min(last + HOUR_S, int(end.timestamp())), dtype=pl.Int64, eager=True) * 1000
-    every = pl.DataFrame({"ts": seconds.cast(pl.Datetime("ms", "UTC"))})
-    found = every.join(counts, on="ts", how="left", maintain_order="left")
-    orders = pl.col("orders")
-    busy = pl.when(orders > 0).then(orders).rolling_median(HOUR_S, min_samples=1).fill_null(0) >= BUSY_PER_S
-    watched = orders.is_not_null().cast(pl.Int64).rolling_sum(HOUR_S, min_samples=1) > 0
-    silent = orders.fill_null(0) == 0
-    down = silent & (busy | ~watched)
-    return found.select("ts", pl.when(~down).then(orders.fill_null(0)).alias("orders"))
+    first = int(second.min())
+    length = min(int(second.max()) + HOUR_S, end_s) - first
+    orders = np.bincount(second - first, counts, length)[:length].astype(np.int64)  # whole numbers: exact below 2^53
+    told = np.cumsum(np.bincount(second - first, minlength=length)[:length])
+    told[HOUR_S:] -= told[:-HOUR_S].copy()
+    down = (orders == 0) & (busy(orders) | (told == 0))
+    return first + np.arange(length), np.where(down, np.nan, orders)
+
+
+def busy(orders: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the seconds with orders in the hour up to a second had a median of `BUSY_PER_S` or more."""
+    counted = pl.when(pl.col("orders") > 0).then(pl.col("orders"))
+    median = counted.rolling_median(HOUR_S, min_samples=1).fill_null(0)
+    return pl.DataFrame({"orders": orders}).select(median >= BUSY_PER_S).to_series().to_numpy()
