@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,10 +19,14 @@ def part(name: str) -> str:
     """The path of a program; the test fails in CI, or is skipped elsewhere, when there is none."""
     places = os.pathsep.join([str(NODE_PARTS), os.environ.get("PATH", ""), *SYSTEM_PLACES])
     found = shutil.which(name, path=places)
-    if found is None:
-        absent = pytest.fail if os.environ.get("CI") else pytest.skip
-        absent(f"no {name} on this machine: `make parts` installs it")
-    return found
+    return found or absent(f"no {name} on this machine: `make parts` installs it")
+
+
+def absent(reason: str) -> NoReturn:
+    """End a test that lacks what it needs: it fails in CI, and is skipped elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def free_port() -> int:

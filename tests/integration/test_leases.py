@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.leasing import Venue, redis, sidecars
-from tests.integration.parts import free_port
+from tests.integration.parts import absent, free_port
 
 pytestmark = pytest.mark.integration
 TTL_S = 1.0
@@ -51,7 +51,7 @@ def ip(*words: str) -> None:
 def namespaces(count: int) -> Iterator[list[tuple[str, str, str]]]:
     """Network namespaces, each with a wire to this one: name, this side's device, this side's address."""
     if shutil.which("ip") is None or os.geteuid() != 0:
-        pytest.skip("network namespaces need iproute2 and root")
+        absent("network namespaces need iproute2 and root")
     tag = f"{os.getpid() % 100000:x}"
     made: list[tuple[str, str, str]] = []
     try:
@@ -61,7 +61,7 @@ def namespaces(count: int) -> Iterator[list[tuple[str, str, str]]]:
             try:
                 ip("netns", "add", name)
             except subprocess.CalledProcessError as error:
-                pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
+                absent(f"no network namespaces here: {error.stderr.decode().strip()}")
             made.append((name, here, f"{subnet}.1"))
             ip("link", "add", here, "type", "veth", "peer", "name", there, "netns", name)
             ip("addr", "add", f"{subnet}.1/30", "dev", here)
