@@ -4,25 +4,24 @@ Decided here: the keys of a boosting configuration (`boosting` in place of `mode
 the fit, because trees are not pickled.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 
-from data.errors import UsageError
 from training import boosting
 from training.bundle import samples
 from training.calibrating import offsets
-from training.cli import SEED, explained, write_config
+from training.cli import write_config
 from training.datamodule import PanelData
 from training.ensembles import Boosted
 from training.evaluation import headlines
 from training.fitting import ARTEFACT, CONFIG, Fit, begin, calibration_of, conclude, judge
+from training.keys import read, reader_of
 from training.preparation import Prepared
 from training.progress import bar
-from training.settings import RunSettings, plainly
+from training.settings import RunSettings
 from training.tracking import closing, code_version
 
 DESCRIPTION = "Fit gradient boosting on recorded history."
@@ -34,40 +33,16 @@ EXAMPLE = (
 
 def parser() -> ArgumentParser:
     """The keys of a boosting run."""
-    made = ArgumentParser(prog="shaper train boost", description=DESCRIPTION, epilog=EXAMPLE, exit_on_error=False)
-    made.add_argument("--config", action="config", help="a configuration file")
-    made.add_argument("--seed_everything", type=int, default=SEED, help="seed of the sampling")
-    made.add_class_arguments(RunSettings, "run")
-    made.add_class_arguments(PanelData, "data")
+    made = reader_of("shaper train boost", DESCRIPTION, EXAMPLE, "seed of the sampling")
     made.add_class_arguments(boosting.Boosting, "boosting")
-    made.link_arguments("seed_everything", "data.seed")
     made.link_arguments("seed_everything", "boosting.seed")
     return made
 
 
 def boost(arguments: list[str]) -> tuple[Fit, RunSettings]:
     """Fit what the arguments say; returns the finished run and where it is kept."""
-    reader = parser()
-    with explained("shaper train boost"):
-        told = reader.parse_args(arguments)
-    made = instantiated(reader, told)
-    config = json.loads(reader.dump(told, format="json", skip_unset=False))
-    config.pop("config", None)
+    made, config = read(parser(), arguments)
     return fit(made.boosting, made.data, made.run, config), made.run
-
-
-def instantiated(reader: ArgumentParser, told: Namespace) -> Namespace:
-    """The settings as values. Raises UsageError for those that cannot be fitted."""
-    try:
-        with plainly():
-            made: Namespace = reader.instantiate(told)
-            return made
-    except UsageError:
-        raise
-    except ValueError as error:
-        raise UsageError(
-            "configuration", expected="values that can be fitted", found=str(error), remedy="correct the configuration"
-        ) from error
 
 
 def fit(config: boosting.Boosting, data: PanelData, settings: RunSettings, told: dict[str, Any]) -> Fit:

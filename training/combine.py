@@ -19,7 +19,6 @@ from data.contract import MODEL_FILE, Contract
 from data.history import History
 from training import artefact, single
 from training.artefact import Artefact
-from training.boost import instantiated
 from training.calibrating import offsets
 from training.card import card
 from training.cli import SEED, explained, write_config
@@ -28,6 +27,7 @@ from training.datamodule import PanelData
 from training.evaluation import Predict, answer, headlines
 from training.exporting import export_run
 from training.fitting import ARTEFACT, CONFIG, Fit, Verdict, begin, calibration_of, conclude, judge, write_json
+from training.keys import instantiated
 from training.preparation import Prepared
 from training.progress import bar
 from training.settings import PanelSettings, RunSettings, SplitSettings, plainly, require

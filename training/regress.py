@@ -4,7 +4,6 @@ Decided here: the keys of its configuration (`regression` in place of `model` an
 `model.pt` as that of a network, whose architecture is `regression`.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ from jsonargparse import ArgumentParser
 
 from models.regression import Regression, RegressionConfig
 from training import regressing
-from training.boost import instantiated
 from training.bundle import Bundle
-from training.cli import SEED, explained, write_config
+from training.cli import write_config
 from training.datamodule import PanelData
 from training.fitting import CONFIG, Fit, begin, finish
+from training.keys import read, reader_of
 from training.regressing import Regressing
 from training.settings import RunSettings
 from training.tracking import closing
@@ -31,24 +30,14 @@ EXAMPLE = (
 
 def parser() -> ArgumentParser:
     """The keys of a regression."""
-    made = ArgumentParser(prog="shaper train regress", description=DESCRIPTION, epilog=EXAMPLE, exit_on_error=False)
-    made.add_argument("--config", action="config", help="a configuration file")
-    made.add_argument("--seed_everything", type=int, default=SEED, help="recorded; the fit is not random")
-    made.add_class_arguments(RunSettings, "run")
-    made.add_class_arguments(PanelData, "data")
+    made = reader_of("shaper train regress", DESCRIPTION, EXAMPLE, "recorded; the fit is not random")
     made.add_class_arguments(Regressing, "regression")
-    made.link_arguments("seed_everything", "data.seed")
     return made
 
 
 def regress(arguments: list[str]) -> tuple[Fit, RunSettings]:
     """Fit what the arguments say; returns the finished run and where it is kept."""
-    reader = parser()
-    with explained("shaper train regress"):
-        told = reader.parse_args(arguments)
-    made = instantiated(reader, told)
-    config = json.loads(reader.dump(told, format="json", skip_unset=False))
-    config.pop("config", None)
+    made, config = read(parser(), arguments)
     return fit(made.regression, made.data, made.run, config), made.run
 
 
