@@ -120,7 +120,13 @@ def create_app(sidecar: Sidecar, version: str, desk: Desk | None = None) -> Lite
             path="/schema",
             render_plugins=[JsonRenderPlugin()],
         ),
-        exception_handlers={DataError: refused, HTTPException: failed, Exception: broken},
+        exception_handlers={
+            DataError: refused,
+            HTTPException: failed,
+            RecursionError: unreadable,
+            UnicodeDecodeError: unreadable,
+            Exception: broken,
+        },
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
@@ -137,6 +143,11 @@ def failed(_: Call, error: HTTPException) -> Response[bytes]:
     named = (": ".join(str(fault[part]) for part in ("key", "message") if part in fault) for fault in faults)
     detail = "; ".join([error.detail, *named])
     return problem_response(Problem(error.status_code, detail), dict(error.headers or {}))
+
+
+def unreadable(_: Call, error: Exception) -> Response[bytes]:
+    """The answer to a body that no decoder of JSON gets to the end of: nested too deeply, or not UTF-8."""
+    return problem_response(Problem(422, f"body: expected JSON in UTF-8, a few levels deep; found {error}"), NO_STORE)
 
 
 def broken(_: Call, error: Exception) -> Response[bytes]:

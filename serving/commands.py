@@ -5,6 +5,7 @@ is served, and how a signal ends it.
 """
 
 import argparse
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, help="port to listen on, instead of server.port; 0 picks a free one")
     parser.add_argument("--check", action="store_true", help="check settings, model and history, then end")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is served the file is about to be read anyway
     settings = told(options)
     access = Access(settings.security, keyring(settings.security), is_loopback(settings.server.host))
     logs.begin(settings.log)

@@ -142,12 +142,13 @@ class Desk:
             self.sidecar.board.note("settings", f"the file is wrong, so nothing was changed: {error}")
             return
         self.sidecar.board.note("settings", None)
+        wanted, rest = fitting_gateway(before, wanted)
         changed = [name for name in before.__dataclass_fields__ if getattr(wanted, name) != getattr(before, name)]
         live = [name for name in changed if name in LIVE]
         self.settings = replace(before, venue=wanted.venue, trust=wanted.trust, model=wanted.model)
         await self.sidecar.work(lambda: pipeline.settle(wanted.venue, wanted.trust, wanted.model))
         self.sidecar.settle(min(wanted.venue.review_s, float(pipeline.forecaster.contract.panel.tick_s)))
-        rest = [name for name in changed if name not in LIVE]
+        rest += [name for name in changed if name not in LIVE]
         said = f"changed {', '.join(live) or 'nothing'}" + (
             f"; a restart is needed for {', '.join(rest)}" if rest else ""
         )
@@ -156,3 +157,17 @@ class Desk:
             self.source.model = wanted.model
             await self.look_for_model()
         await self.sidecar.plan_again()
+
+
+def fitting_gateway(before: Settings, wanted: Settings) -> tuple[Settings, list[str]]:
+    """Settings that may be taken over at once, and what of them needs a restart.
+
+    The embedded gateway has its queues by tier and its upstreams by node since it was opened: another venue waits for a restart.
+    """
+    held, asked = (
+        ({tier.name for tier in each.venue.tiers}, {node.name for node in each.venue.nodes})
+        for each in (before, wanted)
+    )
+    if before.gateway is None or held == asked:
+        return wanted, []
+    return replace(wanted, venue=before.venue), ["venue (its tiers and nodes are those of [gateway])"]

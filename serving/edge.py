@@ -38,6 +38,8 @@ PATHS = frozenset(
     ]
 )
 INFERENCE = "/v2/models/infer"
+FAULT = 500
+GONE = 499  # what nginx counts a client as that left before it was answered
 
 
 class Edge:
@@ -54,7 +56,13 @@ class Edge:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500
+        status, has_left = GONE, False
+
+        async def heard() -> MutableMapping[str, Any]:
+            nonlocal has_left
+            message = await receive()
+            has_left = has_left or message["type"] == "http.disconnect"
+            return message
 
         async def watched(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -62,9 +70,13 @@ class Edge:
             await send(message)
 
         try:
-            await (self.app if not self.is_local or is_ours(scope) else misdirected)(scope, receive, watched)
+            await (self.app if not self.is_local or is_ours(scope) else misdirected)(scope, heard, watched)
+        except Exception:
+            status = FAULT
+            raise
         finally:
-            self.metrics.requests.labels(counted(scope["path"]), str(status)).inc()
+            told = GONE if has_left and status == FAULT else status  # the framework's word for a body that stopped
+            self.metrics.requests.labels(counted(scope["path"]), str(told)).inc()
             self.metrics.request_seconds.observe(time.perf_counter() - started)
 
 

@@ -25,6 +25,15 @@ class Log:
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class TextLines(logging.Formatter):
+    """A record as a line for people; what others sent cannot begin a line of its own or move a terminal's cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of the standard library)
+        """The line of a record, without its exception."""
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
 class JsonLines(logging.Formatter):
     """A record as one line of JSON: time, level, logger, message, exception, and the fields that it was given."""
 
@@ -45,7 +54,7 @@ class JsonLines(logging.Formatter):
 def begin(log: Log) -> None:
     """Write the log of this process to standard error from now on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if log.format == "json" else logging.Formatter(TEXT))
+    handler.setFormatter(JsonLines() if log.format == "json" else TextLines(TEXT))
     logging.basicConfig(level=log.level.upper(), handlers=[handler])
 
 

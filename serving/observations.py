@@ -56,7 +56,7 @@ def read_observations(body: bytes, now: datetime) -> dict[str, pl.DataFrame]:
     """Canonical, ordered, checked frames by table. Raises RefusedError at the first thing that is wrong with any of them."""
     try:
         decoded = msgspec.json.decode(body, type=observations_type())
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(
             "body", expected="rows by canonical table, as in /schema/openapi.json", found=str(error), remedy=MEND
         ) from error

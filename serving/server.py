@@ -30,14 +30,16 @@ from serving.guard import Guard
 from serving.oip.endpoint import InferenceEndpoint
 from serving.security import Access, Security
 from serving.sockets import address, listen
+from serving.wire import BoundedServer, bounds
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 GRACE_S = 5
+PIECE_S = 600.0  # rows may come as a stream with pauses
 SWITCH_S = 0.0005  # how long the worker may hold the interpreter while an answer waits (Python's default is 5 ms)
 LOG = logging.getLogger(__name__)
 
 
-class Server(uvicorn.Server):
+class Server(BoundedServer):
     """Uvicorn that says where it listens, and that does not raise the signal again which ended it.
 
     The stream of events is closed with it: who watches would never go by himself. SIGHUP has the desk read the settings again.
@@ -47,11 +49,23 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.desk = desk
         self.reloading: asyncio.Task[None] | None = None
+        self.again = False
 
     def reload(self) -> None:
-        """Have the settings read again, unless that is under way."""
+        """Have the settings read again; once more after a reading that is under way, which may have come before a change."""
+        self.again = True
         if self.reloading is None or self.reloading.done():
-            self.reloading = asyncio.create_task(self.desk.reload())
+            self.reloading = asyncio.create_task(self.reload_all())
+
+    async def reload_all(self) -> None:
+        """Read the settings as often as was asked for, several requests in the meantime being one."""
+        while self.again:
+            self.again = False
+            try:
+                await self.desk.reload()
+            except Exception as error:
+                LOG.exception("the settings could not be read again; the present ones stay")
+                self.desk.sidecar.board.note("settings", f"not read again: {type(error).__name__}: {error}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end."""
@@ -91,6 +105,7 @@ def serve(desk: Desk, host: str, port: int, access: Access) -> None:
         log_level=logging.WARNING,
         access_log=False,
         lifespan="on",
+        **bounds(PIECE_S),
         server_header=False,
         proxy_headers=False,
         limit_concurrency=access.security.max_connections,

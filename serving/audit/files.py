@@ -114,7 +114,7 @@ class Files:
     def turn(self, at_s: float) -> None:
         """Go on in a new file; the oldest are dropped."""
         self.close_file()
-        path = self.folder / f"audit-{self.link.n + 1:012d}.ndjson"
+        before, path = self.link, self.folder / f"audit-{self.link.n + 1:012d}.ndjson"
         self.stream, self.size = path.open("ab", buffering=0), 0
         try:
             for kind, body in self.preamble():
@@ -122,7 +122,7 @@ class Files:
         except OSError:
             path.unlink()
             self.stream.close()
-            self.stream = None
+            self.stream, self.link = None, before
             raise
         for oldest in paths(self.folder)[: -self.limits.files]:
             drop(self.folder, oldest)

@@ -48,6 +48,7 @@ class Desk:
     is_well: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
     stopping: bool = False
+    plan_id: str | None = None  # of the plan in force
 
     def __post_init__(self) -> None:
         """Number the orders that have no key of their own."""
@@ -112,9 +113,12 @@ class Desk:
         arrived_s = self.loop.time()
         self.arrivals.count(arrived_s)
         told = await self._admitted(Order(key, client.account.name, tier, arrived_s), client.patience_s, send)
-        self.metrics.orders[tier, outcome_of(told)].inc()
-        if LOG.isEnabledFor(logging.DEBUG):
-            LOG.debug("order %s of tier %s: %s", key, tier, outcome_of(told))
+        outcome = outcome_of(told)
+        self.metrics.orders[tier, outcome].inc()
+        level = logging.WARNING if outcome == "unknown" else logging.DEBUG
+        if LOG.isEnabledFor(level):
+            about = {"order": key, "tier": tier, "outcome": outcome, "plan": self.plan_id}
+            LOG.log(level, "order %s of tier %s: %s", key, tier, outcome, extra=about)
         return told
 
     async def _admitted(self, order: Order, patience_s: float | None, send: Send) -> Told:

@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 30.0
 CALM_S = 60.0  # after so long without an opening, the next pause is a short one again
 BLOCK = b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}'
-REST_BLOCK = 0  # what a check by path finds: nothing about blocks
+REST_BLOCK = -1  # what a check by path finds: nothing about blocks
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Monitor:
         """Check every upstream once and draw the consequences."""
         ups = self._router.upstreams
         blocks = await asyncio.gather(*(self._block(up) for up in ups))
-        known = [block for block in blocks if block]
+        known = [block for block in blocks if block is not None and block != REST_BLOCK]
         least = median_low(known) - self._behind if known else 0
         at_s = asyncio.get_running_loop().time()
         for up, block in zip(ups, blocks, strict=True):
@@ -75,7 +75,7 @@ class Monitor:
         self._eject(at_s)
 
     async def _block(self, up: Upstream) -> int | None:
-        """The newest block of a node, 0 where that is not asked, None when the check failed.
+        """The newest block of a node, `REST_BLOCK` where that is not asked, None when the check failed.
 
         Its latency counts while orders do not fail, so that a node that was slow once is not thought slow for ever.
         """

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+import msgspec
 import uvicorn
 from prometheus_client import CollectorRegistry
 
@@ -32,7 +33,9 @@ from serving.embedded.router import Router
 from serving.embedded.upstreams import Upstream
 from serving.gateway import Report
 from serving.gateway_settings import GatewaySettings
+from serving.logs import plan_id
 from serving.sockets import address, listen
+from serving.wire import BoundedServer, bounds
 from shaper.admission import Admission
 from shaper.plan import Plan
 from shaper.tiers import PARTS, share_capacity
@@ -40,11 +43,12 @@ from shaper.venue import Venue
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 75  # how long a client's idle connection is kept
+PIECE_S = 10.0  # an order comes in one piece, or nearly
 DRAIN_STEP_S = 0.01
 SURGE = 10.0  # demand over capacity
 
 
-class Listener(uvicorn.Server):
+class Listener(BoundedServer):
     """Uvicorn inside a process whose signals are somebody else's."""
 
     @contextlib.contextmanager
@@ -85,6 +89,7 @@ class EmbeddedGateway:
         quotas = sorted(plan.quotas, key=lambda tier: tier.priority)
         parts.admission.follow({tier.tier: tier.rate_per_s for tier in quotas}, parts.loop.time())
         parts.router.follow(plan)
+        parts.desk.plan_id = plan_id(msgspec.json.encode(plan))
         parts.gate.pump(parts.loop.time())
 
     async def report(self) -> Report:
@@ -175,7 +180,7 @@ def configured(app: GatewayApp, settings: GatewaySettings) -> uvicorn.Config:
     """Uvicorn as the gateway needs it; at its end it waits for answers as long as all attempts of an order may take."""
     return uvicorn.Config(
         cast("App", app),
-        http="httptools",
+        **bounds(PIECE_S),
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,

@@ -100,7 +100,10 @@ class Keeper:
     def turn(self, generation: int) -> None:
         """Write what waits into the journal that it belongs to, and begin the next."""
         self.drain()
-        self.store.turn(generation)
+        try:
+            self.store.turn(generation)
+        except OSError as error:
+            self.journal_fault = f"a journal cannot be finished: {error}"
 
     def save(self, capture: Capture) -> None:
         """Have a snapshot written."""

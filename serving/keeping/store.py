@@ -95,8 +95,10 @@ class Store:
 
     def turn(self, generation: int) -> None:
         """Begin another journal."""
-        self.close_journal()
-        self.generation = generation
+        try:
+            self.close_journal()
+        finally:
+            self.generation = generation
         self.weigh()
 
     def save(self, payload: bytes, generation: int) -> None:
@@ -116,9 +118,9 @@ class Store:
     def close_journal(self) -> None:
         """Close the journal."""
         if self.stream is not None:
-            os.fsync(self.stream.fileno())
-            self.stream.close()
-            self.stream, self.size = None, 0
+            stream, self.stream, self.size = self.stream, None, 0
+            with stream:
+                os.fsync(stream.fileno())
 
 
 def number(path: Path) -> int:

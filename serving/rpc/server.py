@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2_grpc
 from data.errors import DataError
 from serving.desk import Desk
 from serving.rpc import shaper_pb2_grpc
+from serving.rpc.decoding import decoding
 from serving.rpc.service import Health, Service
 from serving.security import Access, Role, Security, allows
 
@@ -43,7 +44,7 @@ class Asks(grpc.aio.ServerInterceptor):
         """Go on, or answer with the refusal instead."""
         refusal = self.refusal(details.method, dict(details.invocation_metadata))
         if refusal is None:
-            return await continuation(details)
+            return decoding(await continuation(details))
 
         async def refuse(_: Any, context: Any) -> None:
             await context.abort(*refusal)

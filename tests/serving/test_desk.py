@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from data.errors import UsageError
 from serving.audit.files import Files
@@ -11,7 +12,9 @@ from serving.audit.reading import Summary, records, replay
 from serving.audit.trail import Trail
 from serving.desk import Desk
 from serving.feeds import Step
+from serving.gateway_settings import GatewaySettings
 from serving.loop import Sidecar
+from serving.server import Server
 from serving.settings import Model, Settings, check, read_settings
 from shaper.decision import Override
 from shaper.trust import TrustRules
@@ -99,3 +102,40 @@ def test_the_environment_is_read_by_prefix(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("SHAPER__VENUE__REVIEW_S", "5")
     monkeypatch.setenv("SHAPER_HISTORY", "elsewhere")
     assert settings_told() == {"venue.review_s": "5"}
+
+
+def test_a_venue_of_other_tiers_waits_for_a_restart_where_a_gateway_has_queues_for_the_old_ones(
+    sidecar: Sidecar,
+) -> None:
+    before = Settings(venue(), gateway=GatewaySettings((), ()))
+    tiers = tuple(replace(tier, name=f"new {tier.name}") for tier in venue().tiers)
+    desk = reloaded(sidecar, before, lambda: replace(before, venue=venue(tiers=tiers), trust=PROVEN))
+    assert sidecar.board.events.events[-1].text == (
+        "changed trust; a restart is needed for venue (its tiers and nodes are those of [gateway])"
+    )
+    assert desk.settings == replace(before, trust=PROVEN)
+
+
+def test_a_signal_during_a_reload_has_the_file_read_once_more(sidecar: Sidecar) -> None:
+    class Slow(Desk):
+        read = 0
+
+        async def reload(self) -> None:
+            self.read += 1
+            await asyncio.sleep(0.01)
+            if self.read == 2:
+                raise RuntimeError("none of the foreseen")
+
+    async def job() -> None:
+        desk = Slow(sidecar)
+        server = Server(uvicorn.Config("none:none"), desk)
+        server.reload()
+        await asyncio.sleep(0)
+        for _ in range(5):
+            server.reload()
+        assert server.reloading is not None
+        await server.reloading
+        assert desk.read == 2  # the five are one
+        assert "none of the foreseen" in sidecar.board.notes["settings"]
+
+    asyncio.run(job())

@@ -59,3 +59,20 @@ def test_a_request_that_breaks_is_counted_as_500() -> None:
     with pytest.raises(RuntimeError):
         ask(Edge(breaks, metrics))
     assert metrics.registry.get_sample_value("shaper_http_requests_total", {"path": "/v1/plan", "status": "500"}) == 1
+
+
+def test_one_whose_client_left_is_no_fault_of_ours() -> None:
+    metrics = Metrics.create()
+
+    async def stops(_: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+
+    async def left() -> MutableMapping[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def nowhere(_: MutableMapping[str, Any]) -> None:
+        pass
+
+    asyncio.run(Edge(stops, metrics)({"type": "http", "path": "/v1/plan", "headers": []}, left, nowhere))
+    assert metrics.registry.get_sample_value("shaper_http_requests_total", {"path": "/v1/plan", "status": "499"}) == 1

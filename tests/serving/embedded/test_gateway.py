@@ -84,10 +84,11 @@ def test_a_node_that_lies_is_found_out_and_used_again_once_it_is_honest(tmp_path
     play(story())
 
 
-def test_a_node_that_is_far_behind_gets_no_orders(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trouble", ["behind", "genesis"])
+def test_a_node_that_is_far_behind_gets_no_orders(tmp_path: Path, trouble: str) -> None:
     async def story() -> None:
         async with world(tmp_path) as there:
-            there.trouble(n2="behind")
+            there.trouble(n2=trouble)
             while not there.count("node_out", node="n2"):
                 await asyncio.sleep(0.02)
             await asyncio.gather(*(there.send(number) for number in range(20)))

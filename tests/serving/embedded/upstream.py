@@ -5,7 +5,7 @@
 The nodes of a chain share a folder: a transaction that any of them has taken is known to all, as gossip would make it, and every
 order that a node takes is a line in NAME.log there; without one a node only answers. Troubles, set by POST /trouble: `hang` (takes
 the order, then does not answer), `stall` (does nothing), `garble`, `lie` (names another hash), `fail` (500), `busy` (429),
-`behind` (an old block), `slow` (0.3 s).
+`behind` (an old block), `genesis` (block 0, as a node that has just begun to synchronise), `slow` (0.3 s).
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Node:
     def called(self, call: dict[str, Any]) -> dict[str, Any]:
         """What a call comes to."""
         if call["method"] == "eth_blockNumber":
-            return {"result": hex(HEIGHT - 100 * (self.trouble == "behind"))}
+            return {"result": hex({"behind": HEIGHT - 100, "genesis": 0}.get(self.trouble, HEIGHT))}
         if call["method"] != "eth_sendRawTransaction":
             return {"result": {"by": self.name, "method": call["method"]}}
         digest = keccak.new(digest_bits=256, data=bytes.fromhex(call["params"][0][2:])).hexdigest()
