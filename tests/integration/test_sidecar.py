@@ -57,22 +57,6 @@ def test_rows_posted_under_the_wall_clock_lead_to_a_plan(config: Path) -> None:
         assert abs(sidecar.get("/v1/plan")["valid_from_s"] - datetime.now(UTC).timestamp()) < 30
 
 
-def test_garbage_neither_stops_nor_spoils_it(config: Path) -> None:
-    import socket
-
-    with running(config) as sidecar:
-        for garbage in (
-            b"\x00" * 2000,
-            b"GET / HTTP/9.9\r\n\r\n",
-            b"POST /v1/observations HTTP/1.1\r\nContent-Length: 99\r\n\r\n",
-        ):
-            with socket.create_connection(("127.0.0.1", sidecar.port), timeout=10) as raw:
-                raw.sendall(garbage)
-        assert sidecar.ask("POST", "/v1/observations", [1, 2, 3])[0] == 422
-        assert sidecar.get("/healthz") == {"status": "ok"}
-        assert sidecar.stop() == 0
-
-
 def test_plans_and_events_are_streamed_and_who_watches_does_not_delay_the_end(config: Path) -> None:
     import http.client
     import time

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from Crypto.Hash import keccak
+
 from tests.serving.embedded.made import KEYS, NAMES, digest
 from tests.serving.made import write_artefact
 
@@ -110,6 +112,18 @@ class Chain:
         """What all nodes together took, each time it was taken."""
         assert self.ledger is not None
         return [line for log in self.ledger.glob("*.log") for line in log.read_text().split("\n") if line]
+
+
+def hash_of(signed: str) -> str:
+    """The hash of a transaction, as nodes note it."""
+    return keccak.new(digest_bits=256, data=bytes.fromhex(signed[2:])).hexdigest()
+
+
+def require_once(nodes: Chain, accepted: list[str]) -> None:
+    """Every accepted transaction was taken, none twice."""
+    taken = nodes.taken()
+    assert len(taken) == len(set(taken))
+    assert {hash_of(signed) for signed in accepted} <= set(taken)
 
 
 @contextlib.contextmanager
