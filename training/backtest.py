@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import UsageError
 from data.history import History
 from training import evaluation, folds, pricing, single, slices
 from training.alarms import select
@@ -60,8 +61,10 @@ Tell = Callable[[str, int], None]
 def run(rolling: Rolling, progress: Progress | None = None) -> list[Result]:
     """Backtest every configuration and the baselines; `progress` is told (model and fold, done, total).
 
-    Raises DataError for a history that ends before the first fold, and whatever a fit raises.
+    Raises DataError for a history that ends before the first fold or holds no orders to price decisions on, and whatever a
+    fit raises.
     """
+    require_priced(rolling)
     digest = History.open(rolling.history).digest()
     baselines = [*folds.persistence(rolling), *rolling.baselines]
     configs = [*baselines, *rolling.configs]
@@ -77,10 +80,28 @@ def run(rolling: Rolling, progress: Progress | None = None) -> list[Result]:
     return results
 
 
+def require_priced(rolling: Rolling) -> None:
+    """Before anything is fitted: raise UsageError or DataError where decisions are to be priced and cannot be."""
+    if rolling.scenario is None:
+        return
+    scenario, history = read_scenario(rolling.scenario), History.open(rolling.history)
+    known = {target for config in rolling.configs for target in folds.panel_told(config).get("targets", ())}
+    if DEMAND not in known:
+        raise UsageError(
+            "--scenario",
+            expected=f"a configuration that forecasts {DEMAND}, whose decisions can be priced",
+            found=", ".join(sorted(known)) or "the usual targets of a panel",
+            remedy="leave --scenario out, or add such a --config, for example training/configs/demand-tcn.yaml",
+        )
+    for fold in rolling.fitted:
+        since = rolling.starts(fold)
+        pricing.require_orders(history, scenario, since, since + dt.timedelta(days=rolling.tested_days))
+
+
 def roll(config: Path, rolling: Rolling, digest: str, tell: Tell, baseline: bool) -> Result:
     """All folds of one configuration under every seed, pooled and recorded under one parent run."""
     told = single.read(config)
-    name, task = str(told.get("run", {}).get("name", config.stem)), folds.task_of(told)
+    name, task = str(told.get("run", {}).get("name", config.stem)), folds.task_of(folds.panel_told(config))
     parent = parent_run(name, task, rolling, baseline) if rolling.track else None
     with closing(parent):
         rolled = []

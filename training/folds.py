@@ -17,6 +17,7 @@ from data.errors import DataError, UsageError
 from training import evaluation, recipes, single
 from training.evaluation import Hindsight
 from training.fitting import Fit, write_json
+from training.settings import PanelSettings
 from training.tracking import Run
 
 FOLD, TEST, PERSISTENCE = "fold.json", "test.npz", "persistence"
@@ -120,13 +121,13 @@ def persistence(rolling: Rolling) -> list[Path]:
     """One configuration of persistence for each panel among the configurations, written into `home`."""
     made: dict[str, Path] = {}
     for config in rolling.configs:
-        told = single.read(config)
-        task = task_of(told)
+        told, panel = single.read(config), panel_told(config)
+        task = task_of(panel)
         if task in made or told.get("model", {}).get("architecture") == PERSISTENCE:
             continue
         name = f"{task}-{PERSISTENCE}"
         kept = {key: value for key, value in told.get("run", {}).items() if key in ("online", "calibrate")}
-        data = told.get("data", {})
+        data = {**told.get("data", {}), "panel": panel}
         content = {"run": {**kept, "name": name}, "data": data, "model": {"architecture": PERSISTENCE}}
         path = rolling.home / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,9 +136,20 @@ def persistence(rolling: Rolling) -> list[Path]:
     return list(made.values())
 
 
-def task_of(told: dict[str, Any]) -> str:
-    """Task of a configuration."""
-    return str(told.get("data", {}).get("panel", {}).get("task", "panel"))
+def panel_told(config: Path) -> dict[str, Any]:
+    """The panel of a configuration; of a combination, that of its first member with the targets and families of all."""
+    told = single.read(config)
+    members = [panel_told(config.parent / name) for name in told.get("combination", {}).get("members", ())]
+    if not members:
+        return dict(told.get("data", {}).get("panel", {}))
+    usual = {"targets": PanelSettings.targets, "families": PanelSettings.families}
+    joined = {key: [name for one in members for name in one.get(key, names)] for key, names in usual.items()}
+    return {**members[0], **{key: list(dict.fromkeys(names)) for key, names in joined.items()}}
+
+
+def task_of(panel: dict[str, Any]) -> str:
+    """Task of a panel."""
+    return str(panel.get("task", PanelSettings.task))
 
 
 def one_fold(config: Path, place: Place, rolling: Rolling, parent: Run | None) -> Fold:

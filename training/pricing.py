@@ -10,8 +10,8 @@ from pathlib import Path
 
 from data.history import History
 from training.artefact import Artefact
-from training.replaying import replay, results
-from training.scenario import ScenarioFile
+from training.replaying import replay, results, traces
+from training.scenario import ScenarioFile, Stretch
 
 LED, REACTIVE = "forecast-led", "reactive"
 DAY_S = 86_400
@@ -30,11 +30,21 @@ class Cost:
         return self.led_usd / self.reactive_usd - 1
 
 
-def price(artefact: Path, history: Path, scenario: ScenarioFile, since: dt.datetime, until: dt.datetime) -> Cost:
-    """Price an artefact's forecasts in [since, until), which it must not have seen. Raises DataError as a replay does."""
+def stretch_of(scenario: ScenarioFile, since: dt.datetime, until: dt.datetime) -> Stretch:
+    """The scenario's stretch laid over [since, until)."""
     days = (until - since).total_seconds() / DAY_S
     tuning = min(scenario.trace.tuning_days, days / 2)
-    stretch = replace(scenario.trace, days=days - tuning, tuning_days=tuning, until=until.isoformat())
+    return replace(scenario.trace, days=days - tuning, tuning_days=tuning, until=until.isoformat())
+
+
+def require_orders(history: History, scenario: ScenarioFile, since: dt.datetime, until: dt.datetime) -> None:
+    """Raise DataError unless the orders of [since, until) are recorded, so that forecasts of them can be priced."""
+    traces(history, stretch_of(scenario, since, until), scenario.venue)
+
+
+def price(artefact: Path, history: Path, scenario: ScenarioFile, since: dt.datetime, until: dt.datetime) -> Cost:
+    """Price an artefact's forecasts in [since, until), which it must not have seen. Raises DataError as a replay does."""
+    stretch = stretch_of(scenario, since, until)
     asked = replace(scenario, trace=stretch, policies=(REACTIVE, LED), delays_s=())
     played = results(replay(asked, History.open(history), Artefact.open(artefact)))
     costs = {one["policy"]: float(one["cost_usd"]) for one in played["delays"][0]["policies"]}

@@ -30,6 +30,7 @@ from training.scenario import ScenarioFile, Stretch
 from training.settings import instant
 
 TABLES = ("request_counts", "arrivals")
+SILENCE_S = 60  # at the end of a stretch within which no order need have come
 Progress = Callable[[float, str], None]
 
 
@@ -91,15 +92,7 @@ def scenario(
 
 def traces(history: History, stretch: Stretch, venue: Venue) -> tuple[Trace, Trace]:
     """(the trace to price, the one to tune on) from recorded orders; raises DataError where they are not recorded."""
-    name = next((table for table in TABLES if table in history.tables), None)
-    if name is None:
-        raise DataError(
-            history.where,
-            expected=f"a table {' or '.join(TABLES)}",
-            found=", ".join(sorted(history.tables)),
-            remedy="add one",
-        )
-    rows = history.scan(name).collect()
+    rows = orders_of(history)
     end = rows["ts"].max() if stretch.until is None else instant(stretch.until)
     assert isinstance(end, dt.datetime)  # noqa: S101 - a canonical table has times, and at least one row
     end_s = float(end.timestamp() // stretch.slot_s * stretch.slot_s)
@@ -110,18 +103,34 @@ def traces(history: History, stretch: Stretch, venue: Venue) -> tuple[Trace, Tra
     return Trace(stretch.slot_s, middle_s, work[before:]), Trace(stretch.slot_s, start_s, work[:before])
 
 
+def orders_of(history: History) -> pl.DataFrame:
+    """The recorded orders, counted or single; raises DataError where there are none."""
+    name = next((table for table in TABLES if table in history.tables), None)
+    if name is None:
+        raise DataError(
+            history.where,
+            expected=f"a table {' or '.join(TABLES)}",
+            found=", ".join(sorted(history.tables)),
+            remedy="add one",
+        )
+    return history.scan(name).collect()
+
+
 def by_slot(rows: pl.DataFrame, start_s: float, end_s: float, stretch: Stretch, where: str) -> NDArray[np.float64]:
     """Orders (slots,) of all tiers. Seconds in which the collector was down are filled from the known ones around them."""
     seconds = known_seconds(per_second(rows), dt.datetime.fromtimestamp(end_s, dt.UTC))
     at = seconds["ts"].dt.epoch("s").to_numpy()
     orders = seconds["orders"].cast(pl.Float64).to_numpy()
     known = np.isfinite(orders)
-    if not known.any() or at[known][0] > start_s or at[known][-1] < end_s - stretch.slot_s - 60:
+    if not known.any() or at[known][0] > start_s or at[known][-1] < end_s - stretch.slot_s - SILENCE_S:
+        found = (
+            f"orders from {iso(at[known][0])} to {iso(at[known][-1])}" if known.any() else "no second with known orders"
+        )
         raise DataError(
             where,
-            expected=f"orders over {stretch.tuning_days + stretch.days:g} days before {dt.datetime.fromtimestamp(end_s, dt.UTC)}",
-            found="fewer",
-            remedy="name another `until`, or fewer days",
+            expected=f"orders from {iso(start_s)} to {iso(end_s)}, all that is to be replayed",
+            found=found,
+            remedy="name a period within these times, or bring in more orders",
         )
     grid = np.arange(start_s, end_s)
     filled = np.interp(grid, at[known], orders[known])

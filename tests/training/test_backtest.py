@@ -131,6 +131,22 @@ def test_an_experiment_without_runs_is_refused_and_draws_nothing(rolling: Rollin
     assert not (tmp_path / "plots").exists()
 
 
+def test_a_combination_has_the_task_and_the_persistence_of_its_members(rolling: Rolling, tmp_path: Path) -> None:
+    panel = {"task": "pair", "tick_s": 900, "horizons": [1, 2], "roles": {}, "families": ["congestion"]}
+    for target in ("congestion", "utilisation"):
+        told = {"data": {"panel": {**panel, "targets": [target]}}}
+        (tmp_path / f"{target}.yaml").write_bytes(msgspec.yaml.encode(told))
+    both = tmp_path / "both.yaml"
+    both.write_text(
+        "data: {split: {validation_days: 2}}\ncombination: {members: [congestion.yaml, utilisation.yaml]}\n"
+    )
+    (made,) = persistence(replace(rolling, configs=(both,), home=tmp_path))
+    assert made.name == "pair-persistence.yaml"
+    data = read(made)["data"]
+    assert data["panel"] == {**panel, "targets": ["congestion", "utilisation"]}
+    assert data["split"] == {"validation_days": 2}
+
+
 def test_a_backtest_needs_a_fold_and_a_step(rolling: Rolling) -> None:
     with pytest.raises(UsageError):
         replace(rolling, folds=0)

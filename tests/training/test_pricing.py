@@ -1,17 +1,28 @@
 """What forecasts are worth in money."""
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
 
+from data.errors import DataError, UsageError
+from serving import cli
 from tests.serving import made
-from training import backtest, pricing
+from training import backtest, pricing, recipes
 from training.folds import Fold, Rolling
 from training.pricing import Cost, flat, price, total
 from training.scenario import ScenarioFile, Stretch
 
 SCENARIO = Path(pricing.__file__).parent / "configs" / "replay.toml"
+SMALL = """
+run: {name: small}
+data:
+  panel: {task: demand, tick_s: 15, targets: [demand], families: [demand], roles: {}, context: 2,
+    horizons: [1, 2, 3, 4, 5, 6, 7, 8], levels: [0.05, 0.25, 0.5, 0.75, 0.95]}
+  split: {validation_days: 0.2, calibration_days: 0.3}
+regression: {}
+"""
 SINCE = made.START + dt.timedelta(hours=1)
 
 
@@ -36,6 +47,51 @@ def test_a_backtest_prices_each_fold_once(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(pricing, "price", refuse)
     assert backtest.costs([(None, fold)], rolling) == found
+
+
+def config_of(target: str, folder: Path) -> Path:
+    path = folder / f"{target}.yaml"
+    path.write_text(f"data: {{panel: {{task: small, targets: [{target}]}}}}\n")
+    return path
+
+
+@pytest.mark.parametrize(("hour", "refused"), [(0, "orders from 2023-12-31 23:"), (99, "to 2024-01-05 03:")])
+def test_orders_that_do_not_reach_over_the_folds_are_refused_before_anything_is_fitted(
+    hour: int, refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("something was fitted")
+
+    monkeypatch.setattr(recipes, "fit", refuse)
+    history, origin = made.write_history(tmp_path / "history"), made.START + dt.timedelta(hours=hour, minutes=-1)
+    asked = Rolling(
+        (config_of("demand", tmp_path),), history, origin, 1, 1 / 24, tmp_path, scenario=SCENARIO, track=False
+    )
+    with pytest.raises(DataError, match=refused) as caught:
+        backtest.run(asked)
+    assert "found orders from 2024-01-01 00:00 to" in str(caught.value)
+
+
+def test_a_scenario_needs_a_forecast_of_demand(tmp_path: Path) -> None:
+    history = made.write_history(tmp_path / "history")
+    asked = Rolling((config_of("congestion", tmp_path),), history, SINCE, 1, 1 / 24, tmp_path, scenario=SCENARIO)
+    with pytest.raises(UsageError, match="forecasts demand"):
+        backtest.run(asked)
+
+
+@pytest.mark.integration
+def test_a_backtest_on_a_simulated_world_shows_what_decisions_cost_next_to_accuracy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, config = tmp_path / "world", tmp_path / "small.yaml"
+    assert cli.main(["data", "simulate", "market", "--days", "2", "--seed", "5", "--out", str(world)]) == 0
+    config.write_text(SMALL)
+    asked = ["--config", str(config), "--data.history", str(world), "--origin", "2024-01-02T12:00", "--step", "0.1"]
+    where = ["--folds", "1", "--scenario", str(SCENARIO), "--out", str(tmp_path), "--no-track"]
+    assert cli.main(["backtest", *asked, *where]) == 0
+    assert "cost against reactive" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "backtest" / "small" / "metrics.json").read_text("utf-8"))
+    assert {"test/demand/skill", "test/demand/cost_usd", "test/demand/cost_change"} <= metrics.keys()
 
 
 def test_stretches_add_up() -> None:

@@ -48,7 +48,7 @@ def test_orders_without_tiers_are_split_as_the_venue_expects(tmp_path: Path) -> 
 
 
 def test_a_history_that_is_too_short_is_an_error(history: History) -> None:
-    with pytest.raises(DataError, match="fewer"):
+    with pytest.raises(DataError, match="found orders from 2024-01-01 00:00 to 2024-01-01 02:59"):
         replaying.traces(history, Stretch(days=1.0), made.venue())
 
 

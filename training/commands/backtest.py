@@ -131,8 +131,9 @@ def table(results: "Sequence[Result]") -> "Table":
 
     found = gains(results)
     made = Table(title="all folds together: skill against persistence", title_justify="left")
+    priced = any(key.endswith("/cost_change") for result in results for key in result.metrics)
     names = ("model", "target", "skill", "90 % interval", "gain over the best baseline", "cover", "PR-AUC", "recall")
-    for name in (*names, "by fold"):
+    for name in (*names, *(("cost against reactive",) if priced else ()), "by fold"):
         text = name in ("model", "target")
         made.add_column(name, justify="left" if text else "right", no_wrap=text)
     for result in results:
@@ -142,7 +143,9 @@ def table(results: "Sequence[Result]") -> "Table":
             folds = "  ".join(shown(fold.get(f"test/{target}/skill")) for fold in result.folds)
             rest = (shown(one[key]) for key in ("coverage", "pr_auc", "recall"))
             gain = told(found.get((result.name, target))).partition(" (")[0]  # the page names the baseline
-            made.add_row(result.name, target, shown(one["skill"]), interval, gain, *rest, folds)
+            cost = result.metrics.get(f"test/{target}/cost_change")
+            costs = () if not priced else ("-" if cost is None else f"{cost:+.1%}",)
+            made.add_row(result.name, target, shown(one["skill"]), interval, gain, *rest, *costs, folds)
     return made
 
 
