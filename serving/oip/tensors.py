@@ -5,21 +5,20 @@ gaps; infinities, other shapes and other types are refused, each with what was e
 """
 
 import math
+import struct
 from array import array
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.oip.messages import InferenceError, InputTensor, OutputTensor, TensorMetadata
+from serving.oip.messages import InferenceError, InputTensor, OutputTensor, PlainTensor, TensorMetadata
 
 DATATYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
 SIZE, WANTED, WANTED_BY_DEFAULT = "binary_data_size", "binary_data", "binary_data_output"
 Decoder = msgspec.json.Decoder[Any]
-PLAIN: msgspec.json.Decoder[list[float]] = msgspec.json.Decoder(list[float])
 DECODERS: tuple[Decoder, ...] = (
     msgspec.json.Decoder(list[float | None]),
     msgspec.json.Decoder(list[list[float | None]]),
@@ -52,19 +51,26 @@ def require_shape(tensor: InputTensor, expected: TensorMetadata) -> None:
 
 def from_json(tensor: InputTensor) -> Array:
     """The numbers of `data`, flat or nested, in one line."""
+    if isinstance(tensor, PlainTensor):
+        return packed(tensor.data)
     data = memoryview(tensor.data)
     begins = bytes(data[:64]).translate(None, b" \t\r\n")
     depth = len(begins) - len(begins.lstrip(b"["))
     if not 1 <= depth <= len(DECODERS):
         raise refused(tensor.name, f"data as a list, or nested up to {len(DECODERS)} deep", f"depth {depth}")
-    if depth == 1:
-        with suppress(msgspec.DecodeError):  # which a null would be
-            return np.frombuffer(array("f", PLAIN.decode(data)), np.float32)  # numpy alone takes five times as long
     try:
         with np.errstate(over="ignore"):  # beyond FP32 is infinity, which is refused in its turn
             return np.array(DECODERS[depth - 1].decode(data), np.float32).reshape(-1)
     except (msgspec.DecodeError, ValueError) as error:
         raise refused(tensor.name, "numbers or null, in rows of equal length", str(error)) from error
+
+
+def packed(numbers: list[float]) -> Array:
+    """Numbers as FP32; numpy alone takes three times as long. What is beyond FP32 becomes infinity."""
+    try:
+        return np.frombuffer(struct.pack(f"<{len(numbers)}f", *numbers), "<f4")
+    except OverflowError:
+        return np.frombuffer(array("f", numbers), np.float32)
 
 
 def from_binary(tensor: InputTensor, size: object, binary: memoryview) -> Array:

@@ -91,7 +91,7 @@ def test_binary_tensors_come_and_go_as_bytes(endpoint: InferenceEndpoint, foreca
         headers={"Inference-Header-Content-Length": str(len(head))},
     )
     assert (answer.status, answer.headers["content-type"]) == (200, "application/octet-stream")
-    length = int(answer.headers[JSON_LENGTH])
+    length = int(answer.headers[JSON_LENGTH.decode()])
     spike, quantiles = msgspec.json.decode(answer.body[:length])["outputs"]
     assert len(spike["data"]) == 40
     assert quantiles["parameters"] == {"binary_data_size": 2 * 20 * 5 * 4}
@@ -194,5 +194,5 @@ def test_no_body_whatever_is_a_fault_of_ours(
     endpoint: InferenceEndpoint, request: Any, cut: int, length: int | None
 ) -> None:
     body = msgspec.json.encode(request)
-    headers = {} if length is None else {JSON_LENGTH: str(length)}
+    headers = {} if length is None else {JSON_LENGTH.decode(): str(length)}
     assert ask(endpoint, INFER, "POST", body[: max(cut, len(body) - cut)], headers=headers).status < 500
