@@ -106,7 +106,7 @@ def serve(desk: Desk, host: str, port: int, access: Access) -> None:
     server = Server(config, desk)
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(serving(server, listener, desk, access))
+        runner.run(serving(server, listener, desk, access, surface.door.inference))
     if sidecar.stopped_by is not None:
         raise DataError(
             "data plane", expected="one that opens", found=str(sidecar.stopped_by), remedy="correct its settings"
@@ -114,9 +114,11 @@ def serve(desk: Desk, host: str, port: int, access: Access) -> None:
     LOG.info("stopped")
 
 
-async def serving(server: Server, listener: socket.socket, desk: Desk, access: Access) -> None:
+async def serving(
+    server: Server, listener: socket.socket, desk: Desk, access: Access, inference: InferenceEndpoint
+) -> None:
     """Serve until a signal, with what works beside it. Raises DataError when that cannot begin."""
-    async with beside(desk, listener.getsockname()[0], access):
+    async with beside(desk, listener.getsockname()[0], access, inference):
         await server.serve([listener])
 
 

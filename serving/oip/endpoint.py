@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -47,6 +47,7 @@ class Reply:
 
 
 Done = Callable[[Reply], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,10 @@ class InferenceEndpoint:
         self,
         model: ServedModel,
         work: tuple[dict[str, Array], tuple[str, ...]],
-        write: Callable[[Outcome], Reply],
-        done: Done,
+        write: Callable[[Outcome], T],
+        done: Callable[[T], None],
     ) -> None:
-        """Have few rows computed with the next batch, many on a thread. Raises InferenceError for what cannot be computed."""
+        """Have few rows computed and written with the next batch, many on a thread. Raises InferenceError for what cannot be."""
         given, wanted = model.completed(work[0]), work[1]
         rows = len(next(iter(given.values())))
         if rows > MAX_ROWS:
