@@ -8,20 +8,21 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from data.errors import DataError
 from serving.desk import Desk
+from serving.oip.endpoint import InferenceEndpoint
 from serving.security import Access
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 
 
 @asynccontextmanager
-async def beside(desk: Desk, host: str, access: Access) -> AsyncIterator[None]:
+async def beside(desk: Desk, host: str, access: Access, inference: InferenceEndpoint) -> AsyncIterator[None]:
     """Have it all work while the context is open. Raises DataError when a port is taken or a package is missing."""
     sidecar, settings = desk.sidecar, desk.settings
     async with AsyncExitStack() as stack:
         if settings is not None and settings.grpc.port is not None:
             with needing("grpc"):
                 from serving.rpc.server import answering
-            await stack.enter_async_context(answering(desk, host, settings.grpc.port, access))
+            await stack.enter_async_context(answering(desk, host, settings.grpc.port, access, inference))
         if settings is not None and settings.nats is not None:
             with needing("nats"):
                 from serving.streams.jetstream import reading

@@ -13,6 +13,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from types import FrameType
 from typing import Any, cast
@@ -24,13 +25,15 @@ from serving.api import create_app
 from serving.beside import beside
 from serving.dashboard.page import Page
 from serving.desk import Desk
+from serving.direct.connection import DirectConnection
+from serving.direct.door import Door
 from serving.edge import App, Edge
 from serving.front import Front
 from serving.guard import Guard
 from serving.oip.endpoint import InferenceEndpoint
 from serving.security import Access, Security
 from serving.sockets import address, listen
-from serving.wire import BoundedServer, bounds
+from serving.wire import Bounded, BoundedServer
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 GRACE_S = 5
@@ -99,13 +102,15 @@ def serve(desk: Desk, host: str, port: int, access: Access) -> None:
     """Answer until a signal. Raises DataError when an address is taken or a data plane will never open."""
     listener = listen(host, port)
     sidecar = desk.sidecar
+    surface = Surface.of(desk, version(DISTRIBUTION), access)
     config = uvicorn.Config(
-        application(desk, version(DISTRIBUTION), access),
+        surface.app,
+        http=cast("type[asyncio.Protocol]", surface.connection),
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
         lifespan="on",
-        **bounds(PIECE_S),
+        ws="none",
         server_header=False,
         proxy_headers=False,
         limit_concurrency=access.security.max_connections,
@@ -115,7 +120,7 @@ def serve(desk: Desk, host: str, port: int, access: Access) -> None:
     server = Server(config, desk)
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(serving(server, listener, desk, access))
+        runner.run(serving(server, listener, desk, access, surface.door.inference))
     if sidecar.stopped_by is not None:
         raise DataError(
             "data plane", expected="one that opens", found=str(sidecar.stopped_by), remedy="correct its settings"
@@ -123,20 +128,35 @@ def serve(desk: Desk, host: str, port: int, access: Access) -> None:
     LOG.info("stopped")
 
 
-async def serving(server: Server, listener: socket.socket, desk: Desk, access: Access) -> None:
+async def serving(
+    server: Server, listener: socket.socket, desk: Desk, access: Access, inference: InferenceEndpoint
+) -> None:
     """Serve until a signal, with what works beside it. Raises DataError when that cannot begin."""
-    async with beside(desk, listener.getsockname()[0], access):
+    async with beside(desk, listener.getsockname()[0], access, inference):
         await server.serve([listener])
 
 
-def application(desk: Desk, release: str, access: Access) -> App:
-    """All that answers: the edge, the guard, behind them the parts with paths of their own, and the framework for the rest."""
-    sidecar, page = desk.sidecar, Page()
-    inference = InferenceEndpoint(lambda: sidecar.pipeline.forecaster, release)
-    parts: dict[str, App] = {"": page, "dashboard": page, "v2": inference}
-    front = Front(parts, cast("App", create_app(sidecar, release, desk)))
-    guard = Guard.around(front, access)
-    return Edge(guard, sidecar.pipeline.metrics, access.is_local)
+@dataclass(frozen=True)
+class Surface:
+    """All that answers: the application with edge and guard around it, and the door for what is answered past it."""
+
+    app: App
+    door: Door
+
+    @classmethod
+    def of(cls, desk: Desk, release: str, access: Access) -> "Surface":
+        """The edge, the guard, behind them the parts with paths of their own, and the framework for the rest."""
+        sidecar, page = desk.sidecar, Page()
+        inference = InferenceEndpoint(lambda: sidecar.pipeline.forecaster, release)
+        parts: dict[str, App] = {"": page, "dashboard": page, "v2": inference}
+        guard = Guard.around(Front(parts, cast("App", create_app(sidecar, release, desk))), access)
+        edge = Edge(guard, sidecar.pipeline.metrics, access.is_local)
+        return cls(edge, Door(edge, guard, inference, sidecar.board))
+
+    def connection(self, **server: Any) -> DirectConnection:
+        """What uvicorn is to talk through; it gives what its own protocol is made of."""
+        most = server["config"].limit_concurrency
+        return DirectConnection(self.door, lambda: Bounded(**server, piece_s=PIECE_S), server["server_state"], most)
 
 
 def encryption(security: Security) -> dict[str, Any]:

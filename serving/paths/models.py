@@ -12,6 +12,7 @@ from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
 from serving.answers import REFUSALS, Call, desk, require_type, sidecar
+from serving.desk import Desk
 from serving.swapping import Described
 
 
@@ -37,8 +38,13 @@ async def read_models(state: State) -> Models:
 async def swap(request: Call, state: State, data: JSONBody[Swap]) -> Models:
     """Put the configured model in the shadow of the one that leads, or let the predecessor lead again at once."""
     require_type(request)
-    await (desk(state).swap_back() if data.to == "before" else desk(state).look_for_model(again=True))
+    await change_model(desk(state), data)
     return Models(sidecar(state).pipeline.swapper.models())
+
+
+async def change_model(desk: Desk, wanted: Swap) -> None:
+    """Do what a swap asks for. Raises DataError when it cannot be done."""
+    await (desk.swap_back() if wanted.to == "before" else desk.look_for_model(again=True))
 
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (read_models, swap)

@@ -1,18 +1,22 @@
-"""Answers of the sidecar as messages.
+"""Answers of the sidecar as messages, and messages as what is asked of it.
 
 Decided here: nothing but form. Fields have the names of the JSON, so that a plan is read from the very bytes that REST answers
-with; a forecast's nested arrays, which Protobuf does not have, become targets with horizons.
+with, and a request is checked as REST checks it; a forecast's nested arrays, which Protobuf does not have, become targets with
+horizons.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from google.protobuf import json_format
+from google.protobuf.message import Message as ProtobufMessage
 
 from serving.events import Message
 from serving.gateway import Report
+from serving.questions import WhatIf
 from serving.rpc import shaper_pb2 as pb
+from serving.swapping import Described
 from shaper.decision import Override
 from shaper.forecast import Forecast
 
@@ -58,7 +62,64 @@ def pins_of(pins: Sequence[Override]) -> pb.Pins:
     return pb.Pins(overrides=[pb.Pin(**msgspec.to_builtins(pin)) for pin in pins])
 
 
+def explanation_of(body: bytes) -> pb.Explanation:
+    """An explanation from its JSON."""
+    return json_format.Parse(body, pb.Explanation())
+
+
+def models_of(models: Sequence[Described]) -> pb.Models:
+    """What is loaded."""
+    return json_format.ParseDict({"models": msgspec.to_builtins(models)}, pb.Models())
+
+
 def report_of(report: pb.GatewayReport) -> Report:
-    """What a gateway says of itself; what it leaves out is None."""
-    told: dict[str, Any] = {name: getattr(report, name) for name in ("demand_per_s", "ready_units", "ordered_units")}
-    return Report(queued=dict(report.queued), **{name: value for name, value in told.items() if report.HasField(name)})
+    """What a gateway says of itself; what it leaves out is None. Raises msgspec.ValidationError for what cannot be."""
+    return msgspec.convert(fields(report), Report)
+
+
+def what_if_of(asked: pb.WhatIf) -> WhatIf:
+    """A question; what it leaves out is None. Raises msgspec.ValidationError for what cannot be."""
+    told = fields(asked)
+    if "forecast" in told:
+        told["forecast"] = nested(told["forecast"])
+    if "observed" in told:
+        told["observed"] = measured(told["observed"])
+    if "overrides" in told:
+        told["overrides"] = told["overrides"]["overrides"]
+    return msgspec.convert(told, WhatIf)
+
+
+def nested(forecast: dict[str, Any]) -> dict[str, Any]:
+    """A forecast with nested arrays in place of targets with horizons, which have to be the same for every target."""
+    targets = forecast.pop("targets")
+    horizons = [[part["horizon"] for part in target["horizons"]] for target in targets]
+    if any(other != horizons[0] for other in horizons):
+        raise msgspec.ValidationError(f"expected the same horizons for every target, found {horizons}")
+    return {
+        **forecast,
+        "targets": [target["target"] for target in targets],
+        "horizons": horizons[0] if horizons else [],
+        "quantiles": [[part["quantiles"] for part in target["horizons"]] for target in targets],
+        "spike": [[part["spike"] for part in target["horizons"]] for target in targets],
+    }
+
+
+def measured(observed: dict[str, Any]) -> dict[str, Any]:
+    """A measurement with pairs in place of maps and arrivals."""
+    pending = [(arrival["at_s"], arrival["units"]) for arrival in observed["pending"]]
+    return {**observed, "queued": sorted(observed["queued"].items()), "pending": pending}
+
+
+def fields(message: Any) -> dict[str, Any]:
+    """The fields of a message by their names; those that can say whether they are there are left out when they are not."""
+    names = [f.name for f in message.DESCRIPTOR.fields if not f.has_presence or message.HasField(f.name)]
+    return {name: plain(getattr(message, name)) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """A value of a message without any of Protobuf's own containers."""
+    if isinstance(value, ProtobufMessage):
+        return fields(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return [plain(part) for part in value] if isinstance(value, Sequence) and not isinstance(value, str) else value

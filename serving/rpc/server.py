@@ -15,9 +15,13 @@ from grpc_health.v1 import health_pb2_grpc
 
 from data.errors import DataError
 from serving.desk import Desk
+from serving.oip import open_inference_pb2_grpc
+from serving.oip.endpoint import InferenceEndpoint
+from serving.oip.grpc_service import InferenceService
 from serving.rpc import shaper_pb2_grpc
 from serving.rpc.decoding import decoding
-from serving.rpc.service import Health, Service
+from serving.rpc.health import Health
+from serving.rpc.service import Service
 from serving.security import Access, Role, Security, allows
 
 LOG = logging.getLogger(__name__)
@@ -29,8 +33,14 @@ ROLES: dict[str, Role] = {
     "Report": "observe",
     "PutPin": "operate",
     "DeletePins": "operate",
+    "SwapModel": "operate",
 }  # all others read
-PUBLIC = "/grpc.health.v1.Health/"
+PUBLIC = (
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+)
 BEARER = "bearer "
 
 
@@ -54,7 +64,7 @@ class Asks(grpc.aio.ServerInterceptor):
     def refusal(self, method: str, told: dict[str, Any]) -> tuple[grpc.StatusCode, str] | None:
         """Status and reason for a call that may not pass; None when it may."""
         security = self.access.security
-        if not security.asks or method.startswith(PUBLIC):
+        if not security.asks or method in PUBLIC:
             return None
         given = str(told.get("authorization", ""))
         role: Role | None = security.client_role if security.client_ca and not given else None
@@ -75,7 +85,9 @@ class Asks(grpc.aio.ServerInterceptor):
 
 
 @asynccontextmanager
-async def answering(desk: Desk, host: str, port: int, access: Access) -> AsyncIterator[int]:
+async def answering(
+    desk: Desk, host: str, port: int, access: Access, inference: InferenceEndpoint
+) -> AsyncIterator[int]:
     """Answer on a port while the context is open; gives the port. Raises DataError when the address is taken."""
     server = grpc.aio.server(
         interceptors=[Asks(access)],
@@ -83,6 +95,9 @@ async def answering(desk: Desk, host: str, port: int, access: Access) -> AsyncIt
         options=[("grpc.max_receive_message_length", MOST_BYTES), ("grpc.so_reuseport", 0)],
     )
     shaper_pb2_grpc.add_ShaperServicer_to_server(Service(desk), server)  # type: ignore[no-untyped-call]
+    open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+        InferenceService(inference), server
+    )
     health_pb2_grpc.add_HealthServicer_to_server(Health(desk), server)
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

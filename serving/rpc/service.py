@@ -1,30 +1,56 @@
 """The methods of the gRPC API.
 
 Decided here: what each error of the sidecar is as a status: INVALID_ARGUMENT for what cannot be used, FAILED_PRECONDITION for what
-does not fit the feed, UNAVAILABLE while there is nothing to answer with.
+does not fit the feed, UNAVAILABLE while there is nothing to answer with, INTERNAL for a fault of ours.
 """
 
-import asyncio
+import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar
 
 import grpc
 import msgspec
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from data.errors import DataError
 from serving.desk import Desk
 from serving.errors import RefusedError
 from serving.paths.events import MOST_WATCHERS
+from serving.paths.models import Swap, change_model
 from serving.paths.overrides import Pin
+from serving.questions import PLANS_BY_DEFAULT, explanation, plans_of, what_if
 from serving.rpc import messages, shaper_pb2_grpc
 from serving.rpc import shaper_pb2 as pb
 from shaper.decision import Override
 
-SERVICE = "shaper.v1.Shaper"
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 STATUSES = {409: grpc.StatusCode.FAILED_PRECONDITION, 429: grpc.StatusCode.RESOURCE_EXHAUSTED}
-LOOK_S = 1.0  # how often a watcher of the health is told of a change
+
+
+Method = Callable[[Any, Any, Any], Coroutine[Any, Any, T]]
+
+
+def answered(method: Method[T]) -> Method[T]:
+    """A method whose errors end the call with a status; a fault of ours is in the log."""
+
+    @wraps(method)
+    async def answer(self: Any, asked: Any, context: Any) -> T:
+        try:
+            return await method(self, asked, context)
+        except grpc.aio.AbortError:
+            raise
+        except (DataError, msgspec.ValidationError) as error:
+            status = error.status if isinstance(error, RefusedError) else 422
+            await context.abort(STATUSES.get(status, grpc.StatusCode.INVALID_ARGUMENT), str(error))
+            raise  # which aborting has done already
+        except Exception as error:
+            LOG.exception("a call failed")
+            await context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: see the log")
+            raise
+
+    return answer
 
 
 class Service(shaper_pb2_grpc.ShaperServicer):
@@ -34,13 +60,43 @@ class Service(shaper_pb2_grpc.ShaperServicer):
         self.desk = desk
         self.sidecar = desk.sidecar
 
+    @answered
     async def GetForecast(self, _: pb.Nothing, context: Any) -> pb.Forecast:  # noqa: N802  (names of the protocol)
         """The newest forecast."""
         return messages.forecast_of(await self.there(self.sidecar.board.forecast, "forecast", context))
 
+    @answered
     async def GetPlan(self, _: pb.Nothing, context: Any) -> pb.Plan:  # noqa: N802
         """The newest plan."""
         return messages.plan_of(await self.there(self.sidecar.board.plan, "plan", context))
+
+    @answered
+    async def GetPlans(self, asked: pb.PlansRequest, __: Any) -> pb.Plans:  # noqa: N802
+        """Plans of before."""
+        since_s = asked.since if asked.HasField("since") else None
+        limit = asked.limit if asked.HasField("limit") else PLANS_BY_DEFAULT
+        return pb.Plans(plans=map(messages.plan_of, plans_of(self.sidecar.board, since_s, limit)))
+
+    @answered
+    async def Explain(self, _: pb.Nothing, context: Any) -> pb.Explanation:  # noqa: N802
+        """Why the newest plan is as it is."""
+        return messages.explanation_of(await self.there(await explanation(self.desk), "plan to explain", context))
+
+    @answered
+    async def AskWhatIf(self, asked: pb.WhatIf, __: Any) -> pb.Plan:  # noqa: N802
+        """The plan that some inputs would come to."""
+        return messages.plan_of(msgspec.json.encode(await what_if(self.desk, messages.what_if_of(asked))))
+
+    @answered
+    async def GetModels(self, _: pb.Nothing, __: Any) -> pb.Models:  # noqa: N802
+        """The models that are loaded."""
+        return messages.models_of(self.sidecar.pipeline.swapper.models())
+
+    @answered
+    async def SwapModel(self, asked: pb.Swap, __: Any) -> pb.Models:  # noqa: N802
+        """Put another model in the shadow, or its predecessor in front."""
+        await change_model(self.desk, msgspec.convert({"to": asked.to or "configured"}, Swap))
+        return messages.models_of(self.sidecar.pipeline.swapper.models())
 
     async def Watch(self, asked: pb.WatchRequest, context: Any) -> AsyncIterator[pb.Message]:  # noqa: N802
         """Plans and events as they come."""
@@ -54,52 +110,46 @@ class Service(shaper_pb2_grpc.ShaperServicer):
         finally:
             events.watchers -= 1
 
+    @answered
     async def GetReadiness(self, _: pb.Nothing, __: Any) -> pb.Readiness:  # noqa: N802
         """Whether plans may be relied on."""
         readiness = self.sidecar.board.readiness()
         return pb.Readiness(ready=readiness.ready, reasons=readiness.reasons)
 
-    async def Observe(self, asked: pb.Observations, context: Any) -> pb.Taken:  # noqa: N802
+    @answered
+    async def Observe(self, asked: pb.Observations, __: Any) -> pb.Taken:  # noqa: N802
         """Rows of canonical tables, all or none."""
-        try:
-            return pb.Taken(rows=await self.sidecar.observe(asked.json))
-        except DataError as error:
-            await refuse(context, error)
+        return pb.Taken(rows=await self.sidecar.observe(asked.json))
 
-    async def ObserveStream(self, asked: AsyncIterator[pb.Observations], context: Any) -> pb.Taken:  # noqa: N802
+    @answered
+    async def ObserveStream(self, asked: AsyncIterator[pb.Observations], __: Any) -> pb.Taken:  # noqa: N802
         """Rows, request after request."""
         taken = Counter[str]()
-        try:
-            async for part in asked:
-                taken.update(await self.sidecar.observe(part.json))
-        except DataError as error:
-            await refuse(context, error)
+        async for part in asked:
+            taken.update(await self.sidecar.observe(part.json))
         return pb.Taken(rows=taken)
 
-    async def Report(self, asked: pb.GatewayReport, context: Any) -> pb.Nothing:  # noqa: N802
+    @answered
+    async def Report(self, asked: pb.GatewayReport, __: Any) -> pb.Nothing:  # noqa: N802
         """What the gateway measures of itself."""
-        try:
-            await self.sidecar.report(messages.report_of(asked))
-        except DataError as error:
-            await refuse(context, error)
+        await self.sidecar.report(messages.report_of(asked))
         return pb.Nothing()
 
+    @answered
     async def GetPins(self, _: pb.Nothing, __: Any) -> pb.Pins:  # noqa: N802
         """What is pinned."""
         return messages.pins_of(self.desk.pinned())
 
-    async def PutPin(self, asked: pb.PinRequest, context: Any) -> pb.Pins:  # noqa: N802
+    @answered
+    async def PutPin(self, asked: pb.PinRequest, __: Any) -> pb.Pins:  # noqa: N802
         """Pin one lever."""
         told = {name: getattr(asked, name) for name in ("lever", "name", "for_s", "reason", "value")}
-        try:
-            pin = msgspec.convert(told, Pin)
-            until_s = self.sidecar.feed.now().timestamp() + pin.for_s
-            made = Override(pin.lever, pin.name, until_s, pin.reason, pin.value)
-            return messages.pins_of(await self.desk.pin(made))
-        except (DataError, msgspec.ValidationError) as error:
-            await refuse(context, error)
+        pin = msgspec.convert(told, Pin)
+        until_s = self.sidecar.feed.now().timestamp() + pin.for_s
+        return messages.pins_of(await self.desk.pin(Override(pin.lever, pin.name, until_s, pin.reason, pin.value)))
 
-    async def DeletePins(self, asked: pb.Unpin, _: Any) -> pb.Pins:  # noqa: N802
+    @answered
+    async def DeletePins(self, asked: pb.Unpin, __: Any) -> pb.Pins:  # noqa: N802
         """Let go of pins."""
         lever = asked.lever if asked.HasField("lever") else None
         return messages.pins_of(await self.desk.unpin(lever, asked.name if asked.HasField("name") else None))
@@ -110,41 +160,3 @@ class Service(shaper_pb2_grpc.ShaperServicer):
             reasons = "; ".join(self.sidecar.board.readiness().reasons)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"there is no {what} now: {reasons}")
         return body or b""
-
-
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
-    """The standard health service: the process as a whole is live, `shaper.v1.Shaper` is ready."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.sidecar = desk.sidecar
-
-    def state(self, service: str) -> Any:
-        """The state of a service."""
-        if service not in ("", SERVICE):
-            return health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-        good = self.sidecar.board.readiness().ready if service else not self.sidecar.has_failed
-        return health_pb2.HealthCheckResponse.SERVING if good else health_pb2.HealthCheckResponse.NOT_SERVING
-
-    async def Check(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """The state now."""
-        state = self.state(asked.service)
-        if state == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"expected {SERVICE} or nothing; found another")
-        return health_pb2.HealthCheckResponse(status=state)
-
-    async def Watch(self, asked: Any, _: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """The state, and again whenever it has changed."""
-        last = None
-        while True:
-            state = self.state(asked.service)
-            if state != last:
-                last = state
-                yield health_pb2.HealthCheckResponse(status=state)
-            await asyncio.sleep(LOOK_S)
-
-
-async def refuse(context: Any, error: Exception) -> NoReturn:
-    """End a call for what was wrong with it."""
-    status = error.status if isinstance(error, RefusedError) else 422
-    await context.abort(STATUSES.get(status, grpc.StatusCode.INVALID_ARGUMENT), str(error))
-    raise error  # which aborting has done already

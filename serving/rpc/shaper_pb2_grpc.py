@@ -44,6 +44,31 @@ class ShaperStub:
                 request_serializer=serving_dot_rpc_dot_shaper__pb2.Nothing.SerializeToString,
                 response_deserializer=serving_dot_rpc_dot_shaper__pb2.Plan.FromString,
                 _registered_method=True)
+        self.GetPlans = channel.unary_unary(
+                '/shaper.v1.Shaper/GetPlans',
+                request_serializer=serving_dot_rpc_dot_shaper__pb2.PlansRequest.SerializeToString,
+                response_deserializer=serving_dot_rpc_dot_shaper__pb2.Plans.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/shaper.v1.Shaper/Explain',
+                request_serializer=serving_dot_rpc_dot_shaper__pb2.Nothing.SerializeToString,
+                response_deserializer=serving_dot_rpc_dot_shaper__pb2.Explanation.FromString,
+                _registered_method=True)
+        self.AskWhatIf = channel.unary_unary(
+                '/shaper.v1.Shaper/AskWhatIf',
+                request_serializer=serving_dot_rpc_dot_shaper__pb2.WhatIf.SerializeToString,
+                response_deserializer=serving_dot_rpc_dot_shaper__pb2.Plan.FromString,
+                _registered_method=True)
+        self.GetModels = channel.unary_unary(
+                '/shaper.v1.Shaper/GetModels',
+                request_serializer=serving_dot_rpc_dot_shaper__pb2.Nothing.SerializeToString,
+                response_deserializer=serving_dot_rpc_dot_shaper__pb2.Models.FromString,
+                _registered_method=True)
+        self.SwapModel = channel.unary_unary(
+                '/shaper.v1.Shaper/SwapModel',
+                request_serializer=serving_dot_rpc_dot_shaper__pb2.Swap.SerializeToString,
+                response_deserializer=serving_dot_rpc_dot_shaper__pb2.Models.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/shaper.v1.Shaper/Watch',
                 request_serializer=serving_dot_rpc_dot_shaper__pb2.WatchRequest.SerializeToString,
@@ -98,6 +123,41 @@ class ShaperServicer:
 
     def GetPlan(self, request, context):
         """The newest plan; UNAVAILABLE before the first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlans(self, request, context):
+        """Plans of before, oldest first: the first ones after a time, or the newest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Why the newest plan is as it is; UNAVAILABLE before the first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AskWhatIf(self, request, context):
+        """The plan that some inputs would come to; it is applied nowhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModels(self, request, context):
+        """The models that are loaded, the one that leads first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwapModel(self, request, context):
+        """Have the configured model shadow the one that leads, or its predecessor lead again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,6 +229,31 @@ def add_ShaperServicer_to_server(servicer, server):
                     servicer.GetPlan,
                     request_deserializer=serving_dot_rpc_dot_shaper__pb2.Nothing.FromString,
                     response_serializer=serving_dot_rpc_dot_shaper__pb2.Plan.SerializeToString,
+            ),
+            'GetPlans': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlans,
+                    request_deserializer=serving_dot_rpc_dot_shaper__pb2.PlansRequest.FromString,
+                    response_serializer=serving_dot_rpc_dot_shaper__pb2.Plans.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=serving_dot_rpc_dot_shaper__pb2.Nothing.FromString,
+                    response_serializer=serving_dot_rpc_dot_shaper__pb2.Explanation.SerializeToString,
+            ),
+            'AskWhatIf': grpc.unary_unary_rpc_method_handler(
+                    servicer.AskWhatIf,
+                    request_deserializer=serving_dot_rpc_dot_shaper__pb2.WhatIf.FromString,
+                    response_serializer=serving_dot_rpc_dot_shaper__pb2.Plan.SerializeToString,
+            ),
+            'GetModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModels,
+                    request_deserializer=serving_dot_rpc_dot_shaper__pb2.Nothing.FromString,
+                    response_serializer=serving_dot_rpc_dot_shaper__pb2.Models.SerializeToString,
+            ),
+            'SwapModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwapModel,
+                    request_deserializer=serving_dot_rpc_dot_shaper__pb2.Swap.FromString,
+                    response_serializer=serving_dot_rpc_dot_shaper__pb2.Models.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -265,6 +350,141 @@ class Shaper:
             '/shaper.v1.Shaper/GetPlan',
             serving_dot_rpc_dot_shaper__pb2.Nothing.SerializeToString,
             serving_dot_rpc_dot_shaper__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shaper.v1.Shaper/GetPlans',
+            serving_dot_rpc_dot_shaper__pb2.PlansRequest.SerializeToString,
+            serving_dot_rpc_dot_shaper__pb2.Plans.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shaper.v1.Shaper/Explain',
+            serving_dot_rpc_dot_shaper__pb2.Nothing.SerializeToString,
+            serving_dot_rpc_dot_shaper__pb2.Explanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AskWhatIf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shaper.v1.Shaper/AskWhatIf',
+            serving_dot_rpc_dot_shaper__pb2.WhatIf.SerializeToString,
+            serving_dot_rpc_dot_shaper__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shaper.v1.Shaper/GetModels',
+            serving_dot_rpc_dot_shaper__pb2.Nothing.SerializeToString,
+            serving_dot_rpc_dot_shaper__pb2.Models.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwapModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shaper.v1.Shaper/SwapModel',
+            serving_dot_rpc_dot_shaper__pb2.Swap.SerializeToString,
+            serving_dot_rpc_dot_shaper__pb2.Models.FromString,
             options,
             channel_credentials,
             insecure,

@@ -91,7 +91,7 @@ def test_binary_tensors_come_and_go_as_bytes(endpoint: InferenceEndpoint, foreca
         headers={"Inference-Header-Content-Length": str(len(head))},
     )
     assert (answer.status, answer.headers["content-type"]) == (200, "application/octet-stream")
-    length = int(answer.headers[JSON_LENGTH])
+    length = int(answer.headers[JSON_LENGTH.decode()])
     spike, quantiles = msgspec.json.decode(answer.body[:length])["outputs"]
     assert len(spike["data"]) == 40
     assert quantiles["parameters"] == {"binary_data_size": 2 * 20 * 5 * 4}
@@ -114,7 +114,7 @@ def test_binary_tensors_come_and_go_as_bytes(endpoint: InferenceEndpoint, foreca
         ({"data": [[[[[1]]]]]}, "nested up to 3 deep"),
         ({"data": [[1, 2], [3]]}, "rows of equal length"),
         ({"name": "windows"}, "expected names among window, each once; found 'windows'"),
-        ({"parameters": {"binary_data_size": 48}}, "binary_data_size of whole FP32 numbers within 0 bytes; found 48"),
+        ({"parameters": {"binary_data_size": 48}}, "binary_data_size within 0 bytes; found 48"),
         ({"parameters": {"binary_data_size": True}}, "found True"),
     ],
 )  # fmt: skip
@@ -194,5 +194,5 @@ def test_no_body_whatever_is_a_fault_of_ours(
     endpoint: InferenceEndpoint, request: Any, cut: int, length: int | None
 ) -> None:
     body = msgspec.json.encode(request)
-    headers = {} if length is None else {JSON_LENGTH: str(length)}
+    headers = {} if length is None else {JSON_LENGTH.decode(): str(length)}
     assert ask(endpoint, INFER, "POST", body[: max(cut, len(body) - cut)], headers=headers).status < 500
