@@ -1,6 +1,7 @@
 """Nodes that take their time, and clients that do not wait for each other: an open loop of orders by tier.
 
-Run as a process of its own: `python -m tests.integration.load nodes SERVICE_S PORT…` serves until it is ended;
+Run as a process of its own: `python -m tests.integration.load nodes SERVICE_S PORT…` serves until it is ended,
+`cold WARM_S SERVICE_S PORT` does so after WARM_S seconds;
 `python -m tests.integration.load orders PORT SECONDS WARM_S TIER=RATE…` prints one JSON line: by tier the orders sent after
 the first WARM_S seconds, served and refused, and the served ones' p50 and p99 (ms).
 """
@@ -41,8 +42,8 @@ class Clients:
         self.status: dict[str, Counter[int]] = defaultdict(Counter)
         self.served_s: dict[str, list[float]] = defaultdict(list)
 
-    async def order(self, tier: str, counts: bool) -> None:
-        """Send one order and note what became of it, if it counts; a connection that breaks has status 0."""
+    async def order(self, tier: str, counts: bool = True) -> tuple[int, float]:
+        """Send one order and note what became of it, if it counts; returns status and seconds. A broken connection has status 0."""
         begun, status = time.perf_counter(), 0
         try:
             reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
@@ -58,11 +59,17 @@ class Clients:
                 self.idle.append((reader, writer))
         except (OSError, asyncio.IncompleteReadError):
             pass
-        if not counts:
-            return
-        self.status[tier][status] += 1
-        if status == 200:
-            self.served_s[tier].append(time.perf_counter() - begun)
+        took_s = time.perf_counter() - begun
+        if counts:
+            self.status[tier][status] += 1
+            if status == 200:
+                self.served_s[tier].append(took_s)
+        return status, took_s
+
+    def close(self) -> None:
+        """End the connections."""
+        for _, writer in self.idle:
+            writer.close()
 
 
 async def send(port: int, seconds: float, warm_s: float, rates: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -92,7 +99,9 @@ def told(status: Counter[int], served_s: list[float]) -> dict[str, float]:
 
 if __name__ == "__main__":
     kind, *rest = sys.argv[1:]
-    if kind == "nodes":
+    if kind == "cold":
+        time.sleep(float(rest.pop(0)))
+    if kind in ("nodes", "cold"):
         asyncio.run(serve(float(rest[0]), [int(port) for port in rest[1:]]))
     else:
         port, seconds, warm_s, *tiers = rest

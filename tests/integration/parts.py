@@ -3,6 +3,7 @@
 Decided here: a part that is missing fails the test in CI, where `make parts` has installed it, and skips it elsewhere.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -35,3 +36,13 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Neighbouring loopback ports that nobody listens on now."""
+    while True:
+        first = free_port()
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError, OverflowError):
+            for port in range(first, first + count):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return tuple(range(first, first + count))

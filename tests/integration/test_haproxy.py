@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -16,14 +17,56 @@ from serving.dataplane import DataPlaneError
 from serving.dataplanes import main
 from serving.haproxy.files import check, write
 from serving.haproxy.plane import HAProxyPlane, maps_of
+from serving.haproxy.render import NO_QUOTA
 from serving.haproxy.settings import HAProxy, Server
+from serving.settings import read_settings
 from shaper.observed import Observed
 from shaper.plan import plan
 from tests.integration.parts import free_port, part
+from tests.integration.venues import tier_section
 from tests.serving.haproxy.made import SLOTS, planned, section, venue
+from tests.serving.process import running
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 SERVICE_S, SECONDS, WARM_S, OVERLOAD, QUEUE_S = 0.02, 8.0, 3.0, 10.0, 1.0
+SIDECAR = """
+[server]
+port = 0
+[feed]
+settle_s = 0.0
+demand_window_s = 1.0
+[dataplane.haproxy]
+socket = "haproxy.sock"
+bind = "127.0.0.1:{bind}"
+max_waiting = 600
+queue_timeout_s = 1.0
+[venue]
+review_s = 1.0
+max_operator_share = 0.5
+[venue.demand]
+coefficients = [["demand", 1.0]]
+[venue.pool]
+name = "nodes"
+unit_rate_per_s = 100
+min_units = 3
+max_units = 3
+actuation_delay_s = 15.0
+cost_usd_per_unit_s = 0.0004
+"""
+SERVER = """
+[[dataplane.haproxy.servers]]
+node = "n{place}"
+address = "127.0.0.1:{port}"
+slots = {slots}
+[[venue.nodes]]
+name = "n{place}"
+operator = "operator-{place}"
+region = "region-{place}"
+chain = "ethereum"
+capacity_per_s = {capacity}
+latency_s = 0.02
+fee_usd = 0.001
+"""
 CAPACITY_PER_S = 3 * SLOTS / SERVICE_S
 PLAIN = """global
   maxconn 8000
@@ -123,6 +166,23 @@ async def orders(
     return found
 
 
+def sections(ports: tuple[int, ...]) -> str:
+    """Tiers, and three nodes of which the first is worth more than the others."""
+    nodes = [
+        SERVER.format(place=place, port=port, slots=SLOTS, capacity=150.0 if place == 0 else 75.0)
+        for place, port in enumerate(ports)
+    ]
+    return "".join([*map(tier_section, venue().tiers), *nodes])
+
+
+async def in_force(plane: HAProxyPlane) -> dict[str, str]:
+    """Weights by node and quotas by tier, as HAProxy tells them."""
+    session = await plane.connected()
+    rows = [row for row in await session.statistics() if row["pxname"] == "nodes" and row["svname"] != "BACKEND"]
+    quotas = (await session.ask(f"show map {plane.own.folder}/quotas.map")).splitlines()
+    return {row["svname"]: row["weight"] for row in rows} | dict(line.split()[1:3] for line in quotas if line)
+
+
 def goodput(found: dict[str, dict[str, float]]) -> float:
     return sum(tier["served"] for tier in found.values()) / (SECONDS - WARM_S) / CAPACITY_PER_S
 
@@ -162,6 +222,41 @@ async def test_a_plan_outlives_the_sidecar(lab: Lab) -> None:
         f"{tier} {rate}" for tier, rate in maps_of(planned(venue(), 3000.0))["quotas"].items()
     }
     await told.close()
+
+
+async def test_a_sidecar_that_is_frozen_and_then_killed_leaves_traffic_weights_and_quotas_as_they_were(
+    tmp_path: Path,
+) -> None:
+    ports, bind = tuple(free_port() for _ in range(3)), free_port()
+    config = tmp_path / "shaper.toml"
+    config.write_text(SIDECAR.format(bind=bind) + sections(ports))
+    settings = read_settings(config)
+    own = settings.dataplane.haproxy
+    assert own is not None
+    with (
+        process(*load("nodes", SERVICE_S, *ports)) as nodes,
+        process(part("haproxy"), "-f", str(write(own, settings.venue))),
+        running(config) as sidecar,
+    ):
+        assert nodes.stdout is not None
+        assert nodes.stdout.readline() == "ready\n"
+        await orders(bind, 0.3, 3.0, 0.0)
+        await asyncio.to_thread(sidecar.wait_for, "/v1/plan")
+        plane = HAProxyPlane(own, settings.venue)
+        sidecar.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(0.3)  # whatever was under way has arrived
+        told = await in_force(plane)
+        assert told["n0"] != told["n1"], told  # not what HAProxy began with
+        assert int(told["bulk"]) < NO_QUOTA, told
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            sidecar.process.send_signal(number)
+            found = await orders(bind, 0.5, 2.0, 0.0)
+            assert all(tier["served"] == tier["sent"] for tier in found.values()), found
+            assert await in_force(plane) == told
+        crowd = await orders(bind, 3.0, 2.0, 0.0)
+        assert crowd["critical"]["served"] == crowd["critical"]["sent"]
+        assert crowd["bulk"]["served"] < crowd["bulk"]["sent"] / 2
+        await plane.close()
 
 
 async def test_a_node_that_was_bought_takes_orders_and_is_let_go_without_losing_one(lab: Lab) -> None:

@@ -13,6 +13,7 @@ from serving.keda.externalscaler_pb2_grpc import ExternalScalerStub
 from serving.keda.plane import KedaPlane
 from serving.keda.settings import Keda, rules
 from shaper.plan import CapacitySetting, Plan, Settings
+from tests.integration.certificates import write_certificates
 from tests.integration.parts import free_port
 from tests.serving.made import venue
 
@@ -124,3 +125,32 @@ def test_the_generated_code_is_that_of_the_protocol(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
     for made in sorted((tmp_path / "serving" / "keda").iterdir()):
         assert made.read_text("utf-8") == (ROOT / "serving" / "keda" / made.name).read_text("utf-8"), made.name
+
+
+def test_over_tls_only_a_client_with_a_certificate_of_the_authority_is_answered(tmp_path: Path) -> None:
+    write_certificates(tmp_path)
+    bind = f"127.0.0.1:{free_port()}"
+    files = [str(tmp_path / name) for name in ("server.pem", "server.key", "ca.pem")]
+
+    def secured(*client: str) -> grpc.aio.Channel:
+        key, certificate = ((tmp_path / name).read_bytes() for name in client) if client else (None, None)
+        ca = (tmp_path / "ca.pem").read_bytes()
+        return grpc.aio.secure_channel(bind, grpc.ssl_channel_credentials(ca, key, certificate))
+
+    async def asked(channel: grpc.aio.Channel) -> int:
+        async with channel:
+            asking = GetMetricsRequest(scaledObjectRef=reference())
+            return int((await ExternalScalerStub(channel).GetMetrics(asking, timeout=5)).metricValues[0].metricValue)
+
+    async def whole() -> None:
+        plane = KedaPlane(Keda(bind, *files), venue())
+        await plane.open()
+        await plane.apply(plan(7))
+        assert await asked(secured("client.key", "client.pem")) == 7
+        for stranger in (secured(), grpc.aio.insecure_channel(bind)):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await asked(stranger)
+            assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        await plane.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 40))
