@@ -2,9 +2,8 @@
 
 Decided here: floats are summed as whole multiples of 2^-36. Whole-number sums are exact, so neither the order of rows, nor
 threads, nor the history that a rolling window has passed over can change a bit. What is summed (logarithms, shares) stays
-below 2^10 in size and windows below 2^14 rows, so the sums fit 63 bits; the resolution is 1.5e-11. Where whole numbers are
-too slow, over the windows of features, values are rounded to multiples of 2^-31 and stay floats: up to 2^22 in size, sums of
-such floats are exact as well.
+below 2^10 in size and windows below 2^14 rows, so the sums fit 63 bits; the resolution is 1.5e-11. Over the windows of features
+values are rounded to multiples of 2^-31: as floats their sums are exact up to 2^22 in size, as whole numbers up to 2^32.
 """
 
 import polars as pl

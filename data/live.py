@@ -5,8 +5,7 @@ replaced rows do (the ticks from the first one they touch are computed again), a
 window repeats the rows of the window before it: only what is new since then is evaluated, over the ticks it looks back to.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
@@ -16,29 +15,15 @@ from numpy.typing import NDArray
 
 from data.contract import Contract
 from data.errors import DataError
-from data.features.plan import Plan, plan
-from data.features.registry import columns_of, specs
-from data.features.spec import FeatureSpec
+from data.features.registry import programmed, specs
 from data.history import known, require_zone
-from data.live_rows import MOST_CHUNKS, checked, compact, cut, earliest, joined, of_any, recent, until
+from data.live_rows import Near, checked, compact, cut, earliest, joined, of_any, until
+from data.live_ticks import empty
 from data.schemas import TABLES, Table
-from data.spans import tick_frame
 from data.ticks import filled, margin, sources_of
 from data.timeline import floor_tick
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-SPARE = 16  # ticks that are kept beyond a look-back, so that rows of the last few may come late
-SHORT = 1024  # features that look back at most so many ticks are evaluated together, over a short tail
-
-
-@dataclass(frozen=True, eq=False)
-class Reach:
-    """Features that are evaluated together: over so many ticks for one row, from some columns; `places` in the window."""
-
-    plan: Plan
-    lookback: int
-    columns: tuple[str, ...]
-    places: tuple[int, ...]
 
 
 class LivePanel:
@@ -50,14 +35,14 @@ class LivePanel:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self.tick = timedelta(seconds=contract.panel.tick_s)
-        features = specs(contract.feature_names, contract.panel)
-        self.reaches = reaches_of(features)
-        self.columns = sorted(columns_of(features))
+        self.program = programmed(specs(contract.feature_names, contract.panel))
+        self.columns = empty(self.program.columns, contract.panel.tick_s).names
         fed = sources_of(self.columns, contract.panel, TABLES)
         self.kept = frozenset(fed) | (frozenset({"arrivals"}) if "request_counts" in fed else frozenset())
         self.symbols = frozenset(symbol for played_by in contract.panel.roles.values() for symbol in played_by)
         self.margins = {name: margin(name, contract.panel) for name in self.kept}
         self.buffers: dict[str, pl.DataFrame] = {}
+        self.near: dict[str, Near] = {}
         self.since: datetime | None = None
         self.newest: datetime | None = None
         self.lock = Lock()
@@ -85,12 +70,16 @@ class LivePanel:
         if rows.is_empty():
             return
         table = schema.name
-        merged, touched = joined(self.buffers.get(table, rows.clear()), rows, schema)
+        merged, touched, follow = joined(self.buffers.get(table, rows.clear()), rows, schema)
         if table in self.buffers:
             self.forget_from(floor_tick(touched, self.contract.panel.tick_s) + self.tick)
         else:
             self.forget()  # a first row may bring another source of a column
         self.buffers[table] = compact(merged)
+        near = self.near.pop(table, None)
+        followed = near.followed(rows) if near is not None and follow else None
+        if followed is not None:
+            self.near[table] = followed
         self.newest = max(filter(None, (self.newest, rows.select(schema.known_at.max()).item())))
 
     def relevant(self, rows: pl.DataFrame, schema: Table) -> pl.DataFrame:
@@ -105,25 +94,27 @@ class LivePanel:
             return rows
         return rows.filter(pl.col("ts") >= self.since)
 
+    def copy(self) -> "LivePanel":
+        """A panel with the same rows, to which others may be appended; only one of the two may go on."""
+        trial = copy.copy(self)
+        trial.buffers, trial.near = dict(self.buffers), dict(self.near)
+        return trial
+
     def forget(self) -> None:
         """Drop all that was computed."""
-        self.ticks, self.ticks_end = pl.DataFrame(), NEVER
+        self.ticks = empty(self.program.columns, self.contract.panel.tick_s)
         self.forget_features()
 
     def forget_features(self) -> None:
-        """Drop the last window, and the ticks that are kept for the next one."""
+        """Drop the last window."""
         self.matrix, self.matrix_end = np.empty((0, len(self.contract.features)), np.float32), NEVER
-        self.tails: dict[Reach, pl.DataFrame] = {}
 
     def forget_from(self, first: datetime) -> None:
         """Drop what was computed of a tick and those after it."""
-        if first <= self.ticks_end:
-            self.ticks = self.ticks.head(-self.steps(first, self.ticks_end) - 1)
-            self.ticks_end = first - self.tick
+        self.ticks = self.ticks.without(max(0, self.steps(first, self.ticks_end) + 1))
         if first <= self.matrix_end:
             stale = self.steps(first, self.matrix_end) + 1
             self.matrix, self.matrix_end = self.matrix[: max(0, len(self.matrix) - stale)], first - self.tick
-            self.tails = {reach: tail.head(-stale) for reach, tail in self.tails.items()}
 
     def window(self, at: datetime) -> NDArray[np.float32]:
         """Features (context, features) of the ticks up to the newest one that ends by `at`, NaN where unknown.
@@ -134,37 +125,27 @@ class LivePanel:
         require_zone(at, "window")
         last, context = floor_tick(at, self.contract.panel.tick_s), self.contract.context
         with self.lock:
-            ticks = self.ticks_until(last)
+            self.ticks_until(last)
             missing = self.steps(self.matrix_end, last)
             if not 0 <= missing <= context or len(self.matrix) + missing < context:
                 missing = context
                 self.forget_features()
             if missing:
-                found = np.concatenate([self.matrix, self.evaluated(ticks, missing)])
+                found = np.concatenate([self.matrix, self.evaluated(last, missing)])
                 self.matrix, self.matrix_end = found[-context:], last
             self.drop_before(last)
             return self.matrix.copy()
 
-    def evaluated(self, ticks: pl.DataFrame, count: int) -> NDArray[np.float32]:
-        """Features (count, features) of the last ticks of a table; those before them are in `matrix` already, or were dropped."""
+    def evaluated(self, last: datetime, count: int) -> NDArray[np.float32]:
+        """Features (count, features) of the ticks up to one; those before them are in `matrix` already, or were dropped."""
+        table = self.ticks.table(self.ticks.length - self.steps(last, self.ticks_end))
         found = np.empty((count, len(self.contract.features)), np.float32)
-        for reach in self.reaches:
-            tail = self.tail(reach, ticks, count)
-            found[:, reach.places] = reach.plan.evaluate(tail.tail(reach.lookback + count - 1)).tail(count).to_numpy()
+        for column, values in zip(found.T, self.program.newest(table, count), strict=True):
+            column[:] = values
         return found
 
-    def tail(self, reach: Reach, ticks: pl.DataFrame, count: int) -> pl.DataFrame:
-        """The columns of a reach for the last ticks, `count` of them new, in one piece; the old ones are kept for later."""
-        old = self.tails.get(reach)
-        if old is None or old.height < reach.lookback - 1:
-            tail = ticks.select(reach.columns).tail(reach.lookback + count + SPARE)
-        else:
-            tail = old.tail(reach.lookback + SPARE).vstack(ticks.tail(count).select(reach.columns))
-        self.tails[reach] = tail.rechunk()
-        return self.tails[reach]
-
-    def ticks_until(self, last: datetime) -> pl.DataFrame:
-        """A tick table of the contract's look-back or more that ends with a tick; computes only what is not there yet."""
+    def ticks_until(self, last: datetime) -> None:
+        """Bring the tick table to a tick, with the contract's look-back before it; computes only what is not there yet."""
         first = self.first_for(last)
         if self.since is not None and first - self.margin < self.since:
             raise DataError(
@@ -173,24 +154,36 @@ class LivePanel:
                 found=f"{last}",
                 remedy="ask for windows in the order of time; older rows have been dropped",
             )
-        have = self.ticks
-        if have.is_empty() or self.ticks_end - (have.height - 1) * self.tick > first:
-            self.ticks, self.ticks_end = self.compute(first, last), last
+        if not self.ticks.length or self.ticks_end - (self.ticks.length - 1) * self.tick > first:
+            self.ticks = empty(self.program.columns, self.contract.panel.tick_s)
+            self.compute(first, last)
         elif self.ticks_end < last:
-            self.ticks, self.ticks_end = have.vstack(self.compute(self.ticks_end + self.tick, last)), last
-        if self.ticks.n_chunks() > MOST_CHUNKS:
-            self.ticks = self.ticks.tail(self.steps(first, self.ticks_end) + 1).rechunk()
-        return self.ticks.head(self.ticks.height - self.steps(last, self.ticks_end))
+            self.compute(self.ticks_end + self.tick, last)
 
-    def compute(self, first: datetime, last: datetime) -> pl.DataFrame:
-        """The tick table from a tick to another, both included."""
+    def compute(self, first: datetime, last: datetime) -> None:
+        """Append the ticks from one to another, both included, to the tick table."""
         first_s, last_s, tick_s = int(first.timestamp()), int(last.timestamp()), self.contract.panel.tick_s
         end = 1000 * np.arange(first_s, last_s + tick_s, tick_s, dtype=np.int64)
-        rows = {name: until(recent(frame, first - self.margins[name]), last) for name, frame in self.buffers.items()}
-        rows = {name: rows[name] for name in sources_of(self.columns, self.contract.panel, rows)}
+        rows = {
+            name: until(self.newest_rows(name, first - self.margins[name], for_tick=first == last), last)
+            for name in sources_of(self.columns, self.contract.panel, self.buffers)
+        }
         found = filled(end, rows, self.contract.panel, self.columns)
-        unknown = np.full(len(end), np.nan)
-        return tick_frame(end, {name: found.get(name, unknown) for name in self.columns})
+        self.ticks = self.ticks.followed(found, end, self.contract.lookback)
+
+    def newest_rows(self, name: str, since: datetime, *, for_tick: bool) -> pl.DataFrame:
+        """The newest rows of a table, all of them from a time on, in one piece, which is kept if it is for one tick."""
+        near = self.near.get(name)
+        if near is None or near.since > since:
+            near = Near.of(self.buffers[name], since)
+            if for_tick:
+                self.near[name] = near
+        return near.rows
+
+    @property
+    def ticks_end(self) -> datetime:
+        """The newest tick of the tick table."""
+        return datetime.fromtimestamp(self.ticks.end_ms // 1000, UTC)
 
     def steps(self, first: datetime, last: datetime) -> int:
         """Ticks from one to another."""
@@ -209,19 +202,3 @@ class LivePanel:
         """Forget the rows that no window from this tick on can need."""
         self.since = self.first_for(last) - self.margin
         self.buffers = {name: cut(frame, self.since) for name, frame in self.buffers.items()}
-
-
-def reaches_of(features: Sequence[FeatureSpec]) -> tuple[Reach, ...]:
-    """Features of a short look-back, then the others."""
-    places: dict[bool, list[int]] = {}
-    for place, spec in enumerate(features):
-        places.setdefault(spec.lookback > SHORT, []).append(place)
-    return tuple(reach_of(features, of_one) for of_one in places.values())
-
-
-def reach_of(features: Sequence[FeatureSpec], places: Sequence[int]) -> Reach:
-    """The features at some places, to be evaluated together."""
-    own = [features[place] for place in places]
-    exprs = {spec.name: spec.expr.cast(pl.Float64) for spec in own}
-    columns = tuple(sorted({name for spec in own for name in spec.expr.meta.root_names()}))
-    return Reach(plan(exprs), max(spec.lookback for spec in own), columns, tuple(places))

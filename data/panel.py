@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from data.contract import Contract, Panel
 from data.errors import DataError
-from data.features.registry import columns_of, evaluate, specs
+from data.features.registry import columns_of, programmed, specs
 from data.history import Tables, require_zone
-from data.ticks import extent, tick_table
+from data.ticks import extent, tick_arrays
 from data.timeline import TICK, ceil_tick
 
 
@@ -67,8 +66,11 @@ def build(
     first, end = span(history, panel, columns, since, until)
     lookback = max(spec.lookback for spec in features) - 1
     start = first - timedelta(seconds=lookback * panel.tick_s) if since else first
-    table = tick_table(history, panel, start, end, columns)
-    return rows_of(evaluate(table, names, panel).filter(pl.col(TICK) >= first), names)
+    table = tick_arrays(history, panel, start, end, columns)
+    ticks = table[TICK] // 1000
+    found = programmed(features).whole(table, len(ticks), np.float32)
+    own = slice(int(np.searchsorted(ticks, first.timestamp())), None)
+    return Rows(ticks[own], np.ascontiguousarray(found[:, own].T), tuple(names))
 
 
 def span(
@@ -85,12 +87,6 @@ def span(
             "panel", expected="at least one tick", found=f"none from {first} until {end}", remedy="choose another range"
         )
     return first, end
-
-
-def rows_of(features: pl.DataFrame, names: Sequence[str]) -> Rows:
-    """Evaluated features as a matrix."""
-    matrix = features.select(pl.col(names).cast(pl.Float32).fill_null(float("nan"))).to_numpy(order="c")
-    return Rows(features[TICK].dt.epoch("s").to_numpy(), np.ascontiguousarray(matrix), tuple(names))
 
 
 def windows(matrix: NDArray[np.float32], context: int) -> NDArray[np.float32]:

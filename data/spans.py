@@ -42,9 +42,10 @@ class Spans:
         """Where a span has rows."""
         return self.end > self.start
 
-    def total(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    def total(self, values: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
         """Sum of whole numbers by span, 0 of nothing."""
-        sums = np.concatenate([[0], np.cumsum(values)])
+        sums = np.zeros(len(values) + 1, np.int64)
+        np.cumsum(values, out=sums[1:])
         return np.asarray(sums[self.end] - sums[self.start])
 
     def most(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -76,7 +77,7 @@ class Spans:
         """Mean of the known values by span as a sum in fixed point, NaN where there is none."""
         known = ~np.isnan(values)
         total = self.total(np.rint(np.where(known, values, 0.0) * SCALE).astype(np.int64))
-        return ratio(total / SCALE, self.total(known.astype(np.int64)))
+        return ratio(total / SCALE, self.total(known))
 
 
 def ratio(part: NDArray[np.float64] | NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ their table before its start and on none at or after its end, so the tail of a t
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -112,11 +113,19 @@ def tick_table(
             "tick table", expected=f"columns among {', '.join(tick_columns(panel))}",
             found=", ".join(sorted(unknown)), remedy="name the role in the panel",
         )  # fmt: skip
-    end = instants(grid(since, until, panel.tick_s)[TICK])
-    rows = {name: near(history, name, panel, since, until) for name in sources_of(wanted, panel, history.tables)}
-    found = filled(end, rows, panel, wanted)
+    found = tick_arrays(history, panel, since, until, wanted)
     absent = [pl.lit(None, pl.Float64).alias(c) for c in tick_columns(panel) if c not in found]
-    return tick_frame(end, found).with_columns(absent).select(TICK, *tick_columns(panel))
+    return tick_frame(found.pop(TICK), found).with_columns(absent).select(TICK, *tick_columns(panel))
+
+
+def tick_arrays(
+    history: Tables, panel: Panel, since: datetime, until: datetime, columns: Collection[str]
+) -> dict[str, NDArray[Any]]:
+    """`tick` in ms since 1970, and at least some columns as `tick_table` has them, NaN where unknown."""
+    end = instants(grid(since, until, panel.tick_s)[TICK])
+    rows = {name: near(history, name, panel, since, until) for name in sources_of(columns, panel, history.tables)}
+    unknown = dict.fromkeys(columns, np.full(len(end), np.nan))
+    return {TICK: end, **unknown, **filled(end, rows, panel, columns)}
 
 
 def filled(end: NDArray[np.int64], rows: Mapping[str, pl.DataFrame], panel: Panel, columns: Collection[str]) -> Columns:

@@ -5,6 +5,8 @@ longer than the tick holds from its close until the next one would close. The fi
 plays the role there.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -27,56 +29,58 @@ def bar_columns(panel: Panel) -> tuple[str, ...]:
     return tuple(f"{role}_{part}" for role in sorted(panel.roles) for part in PARTS)
 
 
+@dataclass(frozen=True)
+class Candles:
+    """Bars of one symbol: open times (ms) and intervals (s), (n,) each, and OHLCV (5, n)."""
+
+    ts: NDArray[np.int64]
+    interval_s: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Candles":
+        """Some of them."""
+        return self if chosen.all() else Candles(self.ts[chosen], self.interval_s[chosen], self.values[:, chosen])
+
+
 def bar_ticks(ticks: Ticks, bars: pl.DataFrame, panel: Panel) -> Columns:
     """The bar columns of every role."""
-    wanted = {symbol for symbols in panel.roles.values() for symbol in symbols}
-    by_symbol = {
-        str(symbol): symbol_ticks(ticks, own)
-        for (symbol,), own in bars.partition_by("symbol", as_dict=True).items()
-        if symbol in wanted
-    }
+    values = np.stack([numbers(bars, part) for part in PARTS])
+    candles = Candles(instants(bars["ts"]), bars["interval_s"].to_numpy(), values)
     found: Columns = {}
     for role in sorted(panel.roles):
         table = np.full((len(PARTS), len(ticks.end)), np.nan)
         for symbol in panel.roles[role]:
-            if symbol in by_symbol:
-                table = np.where(np.isnan(table), by_symbol[symbol], table)
-        found |= {f"{role}_{part}": values for part, values in zip(PARTS, table, strict=True)}
+            if np.isnan(table).any():
+                own = candles.where((bars["symbol"] == symbol).to_numpy())
+                table = np.where(np.isnan(table), symbol_ticks(ticks, own), table)
+        found |= {f"{role}_{part}": column for part, column in zip(PARTS, table, strict=True)}
     return found
 
 
-def symbol_ticks(ticks: Ticks, bars: pl.DataFrame) -> NDArray[np.float64]:
+def symbol_ticks(ticks: Ticks, bars: Candles) -> NDArray[np.float64]:
     """OHLCV (5, n) of one symbol by tick, NaN where unknown: joined short bars, else the last complete long one."""
-    interval_s = bars["interval_s"].to_numpy()
-    divides = ticks.tick_s % interval_s == 0
-    short = joined(ticks, bars if divides.all() else bars.filter(divides))
-    is_long = ~divides & (interval_s >= ticks.tick_s) & (interval_s <= LONGEST_S)
-    if not is_long.any():
-        return short
-    return np.where(np.isnan(short), held(ticks, bars.filter(is_long)), short)
+    divides = ticks.tick_s % bars.interval_s == 0
+    short = joined(ticks, bars.where(divides))
+    is_long = ~divides & (bars.interval_s >= ticks.tick_s) & (bars.interval_s <= LONGEST_S)
+    return np.where(np.isnan(short), held(ticks, bars.where(is_long)), short) if is_long.any() else short
 
 
-def joined(ticks: Ticks, bars: pl.DataFrame) -> NDArray[np.float64]:
+def joined(ticks: Ticks, bars: Candles) -> NDArray[np.float64]:
     """OHLCV (5, n) of the ticks that bars cover without a gap; bars divide the tick and are in order of open time."""
-    inside = spans(ticks, instants(bars["ts"]))
-    volume = np.rint(numbers(bars, "volume") * VOLUME_SCALE).astype(np.int64)  # order-free, as in fixedpoint
-    values = [
-        inside.first(numbers(bars, "open")),
-        inside.most(numbers(bars, "high")),
-        inside.least(numbers(bars, "low")),
-        inside.last(numbers(bars, "close")),
-        inside.total(volume) / VOLUME_SCALE,
-    ]
-    covered = inside.total(bars["interval_s"].to_numpy()) == ticks.tick_s
-    return np.where(covered, np.stack(values), np.nan)
+    inside = spans(ticks, bars.ts)
+    opened, high, low, close, volume = bars.values
+    whole = np.rint(volume * VOLUME_SCALE).astype(np.int64)  # order-free, as in fixedpoint
+    values = inside.first(opened), inside.most(high), inside.least(low), inside.last(close)
+    covered = inside.total(bars.interval_s) == ticks.tick_s
+    return np.where(covered, np.stack([*values, inside.total(whole) / VOLUME_SCALE]), np.nan)
 
 
-def held(ticks: Ticks, bars: pl.DataFrame) -> NDArray[np.float64]:
+def held(ticks: Ticks, bars: Candles) -> NDArray[np.float64]:
     """OHLCV (5, n) of the last complete bar, until the next one would close."""
-    width = bars["interval_s"].to_numpy() * 1000
-    close = instants(bars["ts"]) + width
+    width = bars.interval_s * 1000
+    close = bars.ts + width
     order = np.argsort(close, kind="stable")
     last = np.searchsorted(close[order], ticks.end, side="right") - 1
     place = np.where(last >= 0, order[last], -1)
     fresh = (place >= 0) & (ticks.end - close[place] < width[place])
-    return np.stack([taken(numbers(bars, part), np.where(fresh, place, -1)) for part in PARTS])
+    return np.stack([taken(values, np.where(fresh, place, -1)) for values in bars.values])

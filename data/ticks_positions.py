@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from data.contract import Panel
 from data.spans import Columns, Ticks, instants, newest_before, numbers
 from data.ticks_bars import main_role
-from data.ticks_samples import of_role
 
 SIDES = ("long", "short")
 WITHIN = (1, 2, 5, 10)  # percent
@@ -42,7 +41,8 @@ def position_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
     names, role = position_columns(panel), main_role(panel)
     table = np.full((len(ticks.end), len(names)), np.nan)
     price = ticks.columns.get(f"{role}_close", ticks.unknown)
-    for own in of_role(rows, panel, role) if role else ():
+    for symbol in panel.roles[role] if role else ():
+        own = rows.filter(rows["symbol"] == symbol)
         ts = instants(own["ts"])
         index = newest_before(ticks, ts, BOOK_AGE_S)
         book = np.stack([(own["side"] == side).to_numpy() * numbers(own, "size") for side in SIDES])

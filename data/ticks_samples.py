@@ -4,8 +4,11 @@ Decided here: a tick takes the last sample from before its end unless it is too 
 a sample is taken. A funding interval is the time between the last two payments, unknown when one seems to be missing.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data.contract import Panel
 from data.spans import Columns, Ticks, instants, newest_before, numbers, taken
@@ -44,9 +47,10 @@ def open_interest_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Colum
     found = {}
     for role in sorted(panel.roles):
         value = ticks.unknown
-        for own in of_role(rows, panel, role):
-            index = newest_before(ticks, instants(own["ts"]), OPEN_INTEREST_AGE_S)
-            value = np.where(np.isnan(value), taken(numbers(own, "contracts"), index), value)
+        for ts, contracts in of_role(rows, panel, role, "contracts"):
+            if np.isnan(value).any():
+                index = newest_before(ticks, ts, OPEN_INTEREST_AGE_S)
+                value = np.where(np.isnan(value), taken(contracts, index), value)
         found[f"{role}_open_interest"] = value
     return found
 
@@ -56,15 +60,14 @@ def funding_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
     found: Columns = {}
     for role in sorted(panel.roles):
         rate, age_s, interval_s = np.full((3, len(ticks.end)), np.nan)
-        for own in of_role(rows, panel, role):
-            ts = instants(own["ts"])
-            index = np.where(np.isnan(rate), newest_before(ticks, ts, PAYMENT_AGE_S), -1)
-            pause_s = np.diff(ts, prepend=ts[:1] - 10**9) / 1000
-            pause_s = np.where(pause_s <= PAYMENT_AGE_S, np.rint(pause_s / 60) * 60, np.nan)
-            end_s = ticks.end / 1000
-            rate = np.where(index >= 0, taken(numbers(own, "rate"), index), rate)
-            age_s = np.where(index >= 0, end_s - taken(ts / 1000, index), age_s)
-            interval_s = np.where(index >= 0, taken(pause_s, index), interval_s)
+        for ts, rates in of_role(rows, panel, role, "rate"):
+            if np.isnan(rate).any():
+                index = np.where(np.isnan(rate), newest_before(ticks, ts, PAYMENT_AGE_S), -1)
+                pause_s = np.diff(ts, prepend=ts[:1] - 10**9) / 1000
+                pause_s = np.where(pause_s <= PAYMENT_AGE_S, np.rint(pause_s / 60) * 60, np.nan)
+                rate = np.where(index >= 0, taken(rates, index), rate)
+                age_s = np.where(index >= 0, ticks.end / 1000 - taken(ts / 1000, index), age_s)
+                interval_s = np.where(index >= 0, taken(pause_s, index), interval_s)
         found |= {
             f"{role}_funding_rate": rate,
             f"{role}_funding_age_s": age_s,
@@ -73,6 +76,11 @@ def funding_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
     return found
 
 
-def of_role(rows: pl.DataFrame, panel: Panel, role: str) -> list[pl.DataFrame]:
-    """The rows of each symbol that may play a role, best first."""
-    return [rows.filter(pl.col("symbol") == symbol) for symbol in panel.roles[role]]
+def of_role(
+    rows: pl.DataFrame, panel: Panel, role: str, name: str
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Times (ms) and a column of each symbol that may play a role, best first."""
+    ts, values, symbols = instants(rows["ts"]), numbers(rows, name), rows["symbol"]
+    for symbol in panel.roles[role]:
+        own = (symbols == symbol).to_numpy()
+        yield ts[own], values[own]

@@ -54,8 +54,7 @@ class Seer:
 
     def taken(self, frames: Mapping[str, pl.DataFrame]) -> LivePanel:
         """The panel with more rows, this one unchanged. Raises DataError for rows that do not fit those taken before."""
-        trial = copy.copy(self.panel)
-        trial.buffers = dict(self.panel.buffers)
+        trial = self.panel.copy()
         for name, frame in frames.items():
             trial.append(name, frame)
         return trial

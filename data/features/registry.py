@@ -6,6 +6,7 @@ Decided here: names are unique over all families, and features come in the order
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
 import polars as pl
 
 from data.contract import Feature, Panel
@@ -24,9 +25,12 @@ from data.features import (
     rhythm,
     volatility,
 )
-from data.features.plan import plan
+from data.features.compiler import compiled
+from data.features.kernels import Array
+from data.features.program import Program
 from data.features.spec import FeatureSpec
-from data.timeline import TICK
+from data.spans import instants
+from data.timeline import TICK, TICK_TYPE
 
 Family = Callable[[Panel], tuple[FeatureSpec, ...]]
 
@@ -81,7 +85,24 @@ def columns_of(features: Sequence[FeatureSpec]) -> frozenset[str]:
     return frozenset(name for spec in features for name in spec.expr.meta.root_names()) - {TICK}
 
 
+def programmed(features: Sequence[FeatureSpec]) -> Program:
+    """Some features as one program."""
+    return compiled({spec.name: spec.expr for spec in features})
+
+
+def arrays(ticks: pl.DataFrame, names: Sequence[str]) -> dict[str, Array]:
+    """Columns of a tick table as a program reads them: NaN where unknown, ticks in ms since 1970."""
+    return {
+        name: instants(ticks[TICK].cast(TICK_TYPE))
+        if name == TICK
+        else ticks[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for name in names
+    }
+
+
 def evaluate(ticks: pl.DataFrame, names: Sequence[str], panel: Panel) -> pl.DataFrame:
     """`tick` and one Float64 column a feature (null where unknown), one row for each row of a contiguous tick table."""
-    columns = {spec.name: spec.expr.cast(pl.Float64) for spec in specs(names, panel)}
-    return plan({TICK: pl.col(TICK), **columns}).evaluate(ticks)
+    program = programmed(specs(names, panel))
+    found = program.whole(arrays(ticks, program.columns), ticks.height)
+    columns = (pl.Series(name, values, nan_to_null=True) for name, values in zip(program.asked, found, strict=True))
+    return pl.DataFrame([ticks[TICK], *columns])

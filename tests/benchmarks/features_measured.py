@@ -7,7 +7,7 @@ Each measure is [wall, CPU] of the quickest of some repeats, for the alternative
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,8 @@ from mlforecast import MLForecast
 from mlforecast.lag_transforms import RollingMax, RollingMean, RollingQuantile, RollingStd
 
 from data.contract import Calibration, Contract, Panel, Window
-from data.features.plan import plan
-from data.features.registry import columns_of, describe, specs
+from data.features.compiler import compiled
+from data.features.registry import arrays, columns_of, describe, evaluate, programmed, specs
 from data.features.spec import enough, rolling_max, rolling_mean, rolling_std
 from data.history import History
 from data.live import LivePanel
@@ -47,26 +47,24 @@ def quickest(repeats: int, *works: Callable[[], object]) -> list[Seconds]:
 
 
 def against_pandas(history: History) -> dict[str, list[Seconds]]:
-    """Ours and pandas' seconds by family and in total, from one tick table to one frame of features."""
+    """Ours and pandas' seconds by family and in total, from the columns of one tick table to those of the features."""
     names = [feature.name for feature in describe(FAMILIES, PANEL)]
     columns = columns_of(specs(names, PANEL))
     ticks = tick_table(history, PANEL, *extent(history, PANEL, columns), columns)
     ticks = ticks.with_columns(pl.col(pl.Null).cast(pl.Float64)).rechunk()
-    frame = ticks.to_pandas()
-    require_equal(planned(names).evaluate(ticks), features_in_pandas.every(frame))
+    table, frame = arrays(ticks, ticks.columns), ticks.to_pandas()
+    require_equal(evaluate(ticks, names, PANEL).drop("tick"), features_in_pandas.every(frame))
     found = {}
     for family in FAMILIES:
-        own = planned([feature.name for feature in describe([family], PANEL)])
+        own = programmed(specs([feature.name for feature in describe([family], PANEL)], PANEL))
         found[family] = quickest(
-            3, lambda own=own: own.evaluate(ticks), lambda family=family: features_in_pandas.family(family, frame)
+            5,
+            lambda own=own: own.whole(table, len(frame)),
+            lambda family=family: features_in_pandas.family(family, frame),
         )
-    whole = planned(names)
-    found["all"] = quickest(3, lambda: whole.evaluate(ticks), lambda: features_in_pandas.every(frame))
+    whole = programmed(specs(names, PANEL))
+    found["all"] = quickest(5, lambda: whole.whole(table, len(frame)), lambda: features_in_pandas.every(frame))
     return found
-
-
-def planned(names: Iterable[str]):
-    return plan({spec.name: spec.expr.cast(pl.Float64) for spec in specs(list(names), PANEL)})
 
 
 def require_equal(ours: pl.DataFrame, theirs: pd.DataFrame) -> None:
@@ -91,10 +89,12 @@ def against_mlforecast(history: History) -> dict[str, list[Seconds]]:
         theirs = [options for key, (_, options) in kinds.items() if name in (key, "all")]
         lags = [lag for options in theirs for lag in options if isinstance(lag, int)]
         rolling = [one for options in theirs for one in options if not isinstance(one, int)]
-        own = plan(exprs)
+        own = compiled(exprs)
         model = MLForecast(models=[], freq="5m", lags=lags or None, lag_transforms={1: rolling} if rolling else None)
         found[name] = quickest(
-            3, lambda own=own: own.evaluate(series), lambda model=model: model.preprocess(series, dropna=False)
+            3,
+            lambda own=own: own.whole(arrays(series, own.columns), series.height),
+            lambda model=model: model.preprocess(series, dropna=False),
         )
     return found
 

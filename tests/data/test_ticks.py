@@ -131,8 +131,15 @@ def test_a_tick_between_two_blocks_takes_the_last_one_while_it_is_young() -> Non
     ],
 )
 def test_the_next_base_fee_is_that_of_eip_1559(fee: int, used: int, limit: int, following: int) -> None:
-    frame = pl.DataFrame({"base_fee_wei": [fee], "gas_used": [used], "gas_limit": [limit]})
-    assert frame.select(next_base_fee_wei()).item() == following
+    assert next_base_fee_wei(np.array([fee]), np.array([used]), np.array([limit])).tolist() == [following]
+
+
+@given(fee=st.integers(1, 2**58), limit=st.integers(1, 2**50), share=st.floats(0, 2))
+def test_the_next_base_fee_is_exact_at_any_size(fee: int, limit: int, share: float) -> None:
+    used, target = int(share * limit), max(limit // 2, 1)
+    move = fee * abs(used - target) // target // 8
+    following = fee + max(move, 1) if used > target else fee - move if used < target else fee
+    assert next_base_fee_wei(np.array([fee]), np.array([used]), np.array([limit])).tolist() == [following]
 
 
 def test_orders_per_second_are_summed_over_tiers() -> None:
