@@ -12,7 +12,7 @@ from itertools import accumulate
 from statistics import NormalDist
 
 from shaper.fluid import pass_span
-from shaper.forecast import Curve, Forecast, at_level
+from shaper.forecast import Curve, Forecast, ForecastError, at_level
 from shaper.liquidation import orders_per_s
 from shaper.observed import Observed
 from shaper.venue import Tier, Venue
@@ -226,7 +226,12 @@ def _queues(venue: Venue, tiers: tuple[Tier, ...], observed: Observed, curves: l
 
 
 def chance_above(curve: Curve, rate: float) -> float:
-    """Probability that a quantity with quantiles `curve` at `LEVELS` exceeds `rate`; 0 above the last, 1 below the first."""
+    """Probability that a quantity with quantiles `curve` at `LEVELS` exceeds `rate`; 0 above the last, 1 below the first.
+
+    Raises ForecastError for a rate that is no number.
+    """
+    if math.isnan(rate):
+        raise ForecastError("expected a rate in orders/s, found nan: correct the measurement, or the venue's unit rate")
     if rate < curve[0]:
         return 1.0
     if rate >= curve[-1]:

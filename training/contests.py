@@ -47,13 +47,12 @@ class Seeds:
 
 @dataclass(frozen=True, slots=True)
 class OwnManner:
-    """What ours goes by, the same in every scenario: its reactive side, the room in its lines, and when LIFO begins."""
+    """What ours goes by, the same in every scenario: its reactive side, and when LIFO begins."""
 
     headroom: float = 0.2
     smoothing_s: float = 5.0
     drain_s: float = 10.0
     stabilisation_s: float = 60.0
-    room: float = 0.25
     lifo_after_s: float = 2.0
 
 
@@ -119,7 +118,7 @@ class ContestFile:
             observe_s=self.conditions.observe_s,
             lag_s=self.conditions.lag_s,
             noise=self.conditions.noise,
-            manner=Manner(scaling, ours.room, self.venue.review_s, self.conditions.noise, self.trust),
+            manner=Manner(scaling, every_s=self.venue.review_s, delay_noise=self.conditions.noise, trust=self.trust),
             lifo_after_s=ours.lifo_after_s,
         )
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from shaper.capacity import reactive_units, wanted_units
+from shaper.lines import line_orders
 from shaper.observed import Observed
 from shaper.replay.gateway import Discipline
 from shaper.replay.levers import Seen, Settings
@@ -43,8 +44,9 @@ class Contender(Protocol):
 class Manner:
     """How a policy goes about it: its reactive rule, and how long lines may be, as a share of what is served in a deadline.
 
-    These are tuned, for baselines. `delay_noise` is how much later than the pool's delay units are expected to arrive on average,
-    as a share of it, `trust` what is decided about trust in forecasts: only ours asks for them.
+    These are tuned, for baselines; the lines of ours are those of `shaper.lines`. `delay_noise` is how much later than
+    the pool's delay units are expected to arrive on average, as a share of it, `trust` what is decided about trust in forecasts:
+    only ours asks for them.
     """
 
     scaling: ReactiveSettings = field(default_factory=ReactiveSettings)
@@ -80,7 +82,7 @@ class Autoscaled:
 
 
 class Ours:
-    """The shaper's own plan: capacity by `wanted_units` on the leash of `steer`, weights by `split_orders`, room by shares.
+    """The shaper's own plan: capacity by `wanted_units` on the leash of `steer`, weights by `split_orders`, lines by `line_orders`.
 
     Queues are those of priority + LIFO. Without a usable forecast it is that policy. Units are ordered for the delay that one
     order in twenty exceeds.
@@ -106,7 +108,7 @@ class Ours:
         need = wanted_units(self._venue, forecast, observed, self._steering.leash)
         self.reviews += 1
         self.fallbacks += need.fallback is not None
-        room = room_for(self._venue, observed, self._manner.room)
+        room = np.array(line_orders(self._venue, observed))
         return Settings(need.units, self._weigher.weights(observed.demand_per_s, seen.up), room)
 
 

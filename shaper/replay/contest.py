@@ -36,7 +36,7 @@ LEARNED, PERFECT, ADVERSARIAL = "ours, learned", "ours, perfect", "ours, adversa
 OURS = (LEARNED, PERFECT, ADVERSARIAL)
 POLICIES = (*BASELINES, *OURS)
 HEADROOMS = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0)
-ROOMS = (0.1, 0.25, 0.5)
+ROOMS = (0.02, 0.1, 0.25, 0.5)
 DRAINS_S = (10.0, 30.0, 120.0)
 STABILISATIONS_S = (60.0, 300.0)
 
@@ -57,7 +57,7 @@ class Setting:
     observe_s: float = 10.0
     lag_s: float = 5.0
     noise: float = 0.1
-    manner: Manner = field(default_factory=lambda: Manner(ReactiveSettings(0.2, 5.0, 30.0, 60.0), 0.25, 5.0))
+    manner: Manner = field(default_factory=lambda: Manner(ReactiveSettings(0.2, 5.0, 30.0, 60.0), every_s=5.0))
     lifo_after_s: float = 2.0
     initial_headroom: float = 0.3
     recorded: Recorded | None = None

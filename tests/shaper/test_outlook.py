@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from shaper.forecast import ForecastError
 from shaper.observed import Observed, ObservedError
-from shaper.outlook import LEVELS, demand_curve, distrust, median, news, outlook
+from shaper.outlook import LEVELS, chance_above, demand_curve, distrust, median, news, outlook
 from tests.shaper.ventures import forecast, venue
 
 MIDDLE = LEVELS.index(0.5)
@@ -103,6 +104,11 @@ def test_pending_units_shorten_the_queue_from_their_arrival_on() -> None:
 def test_units_of_unknown_arrival_come_half_a_delay_from_now() -> None:
     observed = Observed(1000.0, 100.0, (), 20, 30, ((1010.0, 4),))
     assert [observed.ready_after(60.0, lead_s) for lead_s in (0, 10, 29, 30)] == [20, 24, 24, 30]
+
+
+def test_a_rate_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ForecastError, match="expected a rate in orders/s, found nan"):
+        chance_above(tuple(float(i) for i in range(14)), math.nan)
 
 
 def test_the_median_of_a_curve_is_its_middle_level() -> None:

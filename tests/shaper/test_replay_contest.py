@@ -228,6 +228,22 @@ def test_the_bound_of_constant_orders_is_their_units_and_fees() -> None:
     assert least_cost_usd(stage) == pytest.approx(max(1, 2) * 100 * 0.002)
 
 
+def test_the_bound_charges_the_latency_that_units_of_slower_nodes_force() -> None:
+    quick, slow = (replace(NODES[0], name=name, latency_s=at, fee_usd=0.0) for name, at in (("q", 0.0), ("s", 0.1)))
+    stage = regular(10_000, 0.01, 100.0, 20)
+    full = replace(stage.venue.pool, min_units=20, max_units=20)
+    one, two = (replace(stage.venue, pool=full, nodes=nodes) for nodes in ((quick,), (quick, slow)))
+    slower = least_cost_usd(replace(stage, venue=two)) - least_cost_usd(replace(stage, venue=one))
+    forced = (100 - 11 * 5) * 100 * 0.1 * 0.05  # half of 20 units and one more at the quick node, 5 orders/s each
+    assert 0.8 * forced < slower < forced
+
+
+def test_no_policy_costs_less_than_the_clairvoyant_while_nodes_fail() -> None:
+    faults = (Fault(0, 50.0, 120.0, 0.3), Fault(2, 160.0, 230.0, 0.0))
+    found = play_round(replace(SETTING, faults=faults), dict.fromkeys((TO_BEAT, PERFECT), MANNER), 9)
+    assert all(entry.cost_usd > found.bound_usd for _, entry in found.entries)
+
+
 def test_tuning_takes_the_cheapest_value_of_each_setting_in_turn() -> None:
     found = settled(
         Manner(ReactiveSettings(0.1, 5.0, 30.0, 60.0), 0.5, 5.0), lambda m: abs(m.room - 0.1) + m.scaling.headroom

@@ -1,0 +1,58 @@
+"""How many orders of a tier may wait: those that can still be done while their waiting is worth it.
+
+Decided here: what a line is for. An order is worth waiting for until its waiting has cost its rejection, and no longer than its
+deadline. Until then a line is worked off by the capacity that more urgent orders, and newer ones of the tier, leave (newest
+first, they overtake), now and once units on their way and those that can still be ordered serve. Where that is none, a line
+only bridges chance. Of a tier served at the rate μ and asked for at no less, a line of n orders (M/M/1/n at load 1) leaves the
+share 1/(n + 1) unserved and holds n/2 on average, which costs least together at n = √(2·μ·w) for orders worth waiting w for;
+it is taken `BRIDGE` times, as μ is known late and refused clients come back in bursts.
+"""
+
+import math
+from itertools import accumulate, pairwise
+
+from shaper.capacity import reactive_units
+from shaper.observed import Observed
+from shaper.venue import Tier, Venue
+
+BRIDGE = 2.0  # chosen on tuning seeds of replays with fixed and with growing capacity
+
+
+def worth_s(tier: Tier) -> float:
+    """Seconds that an order is worth waiting for: until waiting has cost as much as its rejection, at most its deadline."""
+    cost = tier.delay_cost_usd_per_s
+    return min(tier.deadline_s, tier.reject_cost_usd / cost) if cost > 0 else tier.deadline_s
+
+
+def line_orders(venue: Venue, observed: Observed) -> tuple[float, ...]:
+    """Most orders that may wait by tier, in the order of service."""
+    tiers, course = venue.by_priority, _course(venue, observed)
+    demands = [observed.demand_per_s * tier.demand_share for tier in tiers]
+    rows = zip(tiers, demands, accumulate(demands), strict=True)
+    return tuple(_orders(tier, own, upto, course) for tier, own, upto in rows)
+
+
+def _course(venue: Venue, observed: Observed) -> list[tuple[float, float]]:
+    """Capacity in orders/s from each time on, in seconds from now: ready units, those on their way, and those that can be ordered.
+
+    The latter are what the reactive rule wants, once they would serve.
+    """
+    pool, lead_s = venue.pool, venue.lead_s
+    known = sorted({0.0, *(max(at - observed.at_s, 0.0) for at, _ in observed.pending), pool.planned_delay_s / 2})
+    rows = [(at, observed.ready_after(pool.planned_delay_s, at)) for at in known if at < lead_s]
+    grown = max(reactive_units(venue, observed.reactive_per_s, observed.queued_orders), observed.ordered_units)
+    return [(at, units * pool.unit_rate_per_s) for at, units in (*rows, (lead_s, min(grown, pool.max_units)))]
+
+
+def _orders(tier: Tier, own_per_s: float, upto_per_s: float, course: list[tuple[float, float]]) -> float:
+    """Orders of a tier that asks for `own_per_s`, with more urgent ones for `upto_per_s`, that a course of capacity works off."""
+    worth = worth_s(tier)
+    spans = [(end - start, rate) for (start, rate), (end, _) in pairwise([*course, (math.inf, 0.0)])]
+    left, done = worth, 0.0
+    for span, rate in spans:
+        free = max(rate - upto_per_s, tier.floor_share * rate - own_per_s, 0.0)
+        done += free * min(span, left)
+        left -= min(span, left)
+    now = course[0][1]
+    served = max(min(own_per_s, now - upto_per_s + own_per_s), tier.floor_share * now)
+    return done + BRIDGE * math.sqrt(2 * served * worth)
