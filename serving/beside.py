@@ -8,8 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from data.errors import DataError
 from serving.desk import Desk
+from serving.loop import Sidecar
 from serving.oip.endpoint import InferenceEndpoint
 from serving.security import Access
+from serving.settings import Settings
+from serving.streams.inlet import Inlet, StreamMetrics
 
 DISTRIBUTION = "derivatives-traffic-shaper"
 
@@ -23,10 +26,26 @@ async def beside(desk: Desk, host: str, access: Access, inference: InferenceEndp
             with needing("grpc"):
                 from serving.rpc.server import answering
             await stack.enter_async_context(answering(desk, host, settings.grpc.port, access, inference))
-        if settings is not None and settings.nats is not None:
+        if settings is not None and (settings.nats or settings.kafka):
+            await stack.enter_async_context(streams(settings, sidecar))
+        yield
+
+
+@asynccontextmanager
+async def streams(settings: Settings, sidecar: Sidecar) -> AsyncIterator[None]:
+    """Take rows from the streams that are set while the context is open. Raises DataError when a package is missing."""
+    metrics = StreamMetrics.create(sidecar.pipeline.metrics.registry)
+    async with AsyncExitStack() as stack:
+        if settings.nats is not None:
             with needing("nats"):
-                from serving.streams.jetstream import reading
-            await stack.enter_async_context(reading(settings.nats, sidecar.observe, sidecar.board.note))
+                from serving.streams import jetstream
+            inlet = Inlet("nats", sidecar.observe, sidecar.board.note, metrics)
+            await stack.enter_async_context(jetstream.reading(settings.nats, inlet))
+        if settings.kafka is not None:
+            with needing("kafka"):
+                from serving.streams import kafka
+            inlet = Inlet("kafka", sidecar.observe, sidecar.board.note, metrics)
+            await stack.enter_async_context(kafka.reading(settings.kafka, inlet))
         yield
 
 

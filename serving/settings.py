@@ -5,15 +5,12 @@ file that names them. Every fault is a UsageError (status 2) that names the key.
 """
 
 import ipaddress
-import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import msgspec
+from typing import Any
 
 from data.errors import UsageError
 from data.published import is_reference
@@ -23,23 +20,24 @@ from serving.chain.settings import Chain
 from serving.chain.settings import rules as chain_rules
 from serving.envoy.settings import Envoy
 from serving.envoy.settings import rules as envoy_rules
+from serving.feed_settings import Feed, feed_rules
 from serving.gateway_settings import GatewaySettings, gateway_rules
 from serving.haproxy.settings import HAProxy
 from serving.haproxy.settings import rules as haproxy_rules
 from serving.keda.settings import Keda
 from serving.keda.settings import rules as keda_rules
+from serving.keeping_settings import Audit, State, audit_rules, state_rules
 from serving.leases.settings import Leases
 from serving.leases.settings import rules as lease_rules
 from serving.logs import Log
 from serving.rpc_settings import Grpc, grpc_rules
 from serving.security import ENVIRONMENT, Security, security_rules
-from serving.streams_settings import Nats, nats_rules
+from serving.streams_settings import Kafka, Nats, stream_rules
 from serving.tracing import Trace
 from shaper.trust import TrustRules
 from shaper.venue import Venue
 
 LOOPBACK_NAME = "localhost"
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Rule = tuple[bool, str, str, str]  # whether it holds, what is expected, what was found, how to mend it
 
 
@@ -69,25 +67,6 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Feed:
-    """Where rows come from: a `history` folder played at `speed` seconds a second, or `none`: they are posted.
-
-    `start` and `until` bound the played time. Posted rows are timed by the `wall` clock, whose step waits `settle_s` for late
-    rows, or by the newest of the `rows` themselves, for history that something else plays. Demand is counted over
-    the last `demand_window_s`.
-    """
-
-    kind: Literal["history", "none"] = "none"
-    folder: str | None = None
-    speed: float = 1.0
-    start: Instant | None = None
-    until: Instant | None = None
-    clock: Literal["wall", "rows"] = "wall"
-    settle_s: float = 1.0
-    demand_window_s: float = 15.0
-
-
-@dataclass(frozen=True)
 class DataPlanes:
     """What enforces the plans: each section that is there."""
 
@@ -109,27 +88,6 @@ class DataPlanes:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """Where every plan is recorded (None: nowhere), in how many files of what size at the most."""
-
-    folder: str | None = None
-    file_mb: int = 16
-    files: int = 64
-
-
-@dataclass(frozen=True)
-class State:
-    """Where the state is kept (None: nowhere), how often, and after how many MB of posted rows at the latest.
-
-    A history that is played needs none: it starts where it is told to.
-    """
-
-    folder: str | None = None
-    every_s: float = 60.0
-    journal_mb: int = 16
-
-
-@dataclass(frozen=True)
 class Settings:
     """The whole file; `venue` and `trust` are the shaper's own values, `gateway` the embedded one (None: there is none)."""
 
@@ -137,14 +95,15 @@ class Settings:
     trust: TrustRules = TrustRules()  # noqa: RUF009  (frozen)
     server: Server = Server()
     model: Model = Model()
-    feed: Feed = Feed()
+    feed: Feed = field(default_factory=Feed)
     dataplane: DataPlanes = DataPlanes()
     chain: Chain | None = None
-    audit: Audit = Audit()
-    state: State = State()
+    audit: Audit = field(default_factory=Audit)
+    state: State = field(default_factory=State)
     security: Security = field(default_factory=Security)
     grpc: Grpc = field(default_factory=Grpc)
     nats: Nats | None = None
+    kafka: Kafka | None = None
     gateway: GatewaySettings | None = None
     log: Log = field(default_factory=Log)
     trace: Trace = field(default_factory=Trace)
@@ -193,6 +152,7 @@ def resolved(settings: Settings, folder: Path) -> Settings:
     state = replace(settings.state, folder=under(folder, settings.state.folder))
     dataplane = settings.dataplane.resolved(folder)
     leases = settings.leases and settings.leases.resolved(folder)
+    kafka = settings.kafka and replace(settings.kafka, properties=under(folder, settings.kafka.properties))
     return replace(
         settings,
         model=model,
@@ -202,6 +162,7 @@ def resolved(settings: Settings, folder: Path) -> Settings:
         dataplane=dataplane,
         security=security,
         leases=leases,
+        kafka=kafka,
     )
 
 
@@ -216,7 +177,7 @@ def check(settings: Settings, where: str) -> None:
         *server_rules(settings.server), *model_rules(settings.model), *feed_rules(settings.feed),
         *audit_rules(settings.audit), *state_rules(settings.state),
         *plane_rules(settings),
-        *nats_rules(settings.nats, settings.feed.kind),
+        *stream_rules(settings.nats, settings.kafka, settings.feed.kind),
         *grpc_rules(settings.grpc, settings.server.port),
         *security_rules(settings.security, settings.server.host, is_loopback(settings.server.host)),
     ]  # fmt: skip
@@ -246,43 +207,6 @@ def model_rules(model: Model) -> Iterator[Rule]:
     yield 0 < model.deadline_s <= 60, "model.deadline_s above 0, up to 60 s", str(model.deadline_s), "0.5 suits most"
 
 
-def feed_rules(feed: Feed) -> Iterator[Rule]:
-    """Rules of `[feed]`."""
-    kind = f"kind = {feed.kind!r}"
-    played = feed.folder is not None or feed.start is not None or feed.until is not None
-    yield (
-        math.isfinite(feed.speed) and feed.speed > 0,
-        "feed.speed above 0 (seconds played a second)",
-        str(feed.speed),
-        "1.0 plays in real time",
-    )
-    yield 0 <= feed.settle_s <= 60, "feed.settle_s from 0 to 60 s", str(feed.settle_s), "1.0 suits most feeds"
-    yield (
-        1 <= feed.demand_window_s <= 3600,
-        "feed.demand_window_s from 1 to 3600 s",
-        str(feed.demand_window_s),
-        "15.0 suits most",
-    )
-    yield (
-        feed.kind == "history" or not played,
-        'feed.folder, start and until only with feed.kind = "history"',
-        kind,
-        'set feed.kind = "history" or remove them',
-    )
-    yield (
-        feed.kind == "none" or feed.clock == "wall",
-        'feed.clock = "rows" only with feed.kind = "none"',
-        kind,
-        "remove feed.clock: a played history has a clock of its own",
-    )
-    yield (
-        feed.start is None or feed.until is None or feed.start < feed.until,
-        "feed.start before feed.until",
-        f"{feed.start} and {feed.until}",
-        "correct one of them",
-    )
-
-
 def plane_rules(settings: Settings) -> Iterator[Rule]:
     """Rules of `[dataplane]`, `[chain]` and `[leases]`."""
     planes = settings.dataplane
@@ -302,18 +226,7 @@ def plane_rules(settings: Settings) -> Iterator[Rule]:
         yield from lease_rules(settings.leases)
 
 
-def audit_rules(audit: Audit) -> Iterator[Rule]:
-    """Rules of `[audit]`."""
-    yield 1 <= audit.file_mb <= 1024, "audit.file_mb from 1 to 1024 MB", str(audit.file_mb), "16 suits most"
-    yield audit.files >= 2, "audit.files of at least 2", str(audit.files), "64 suits most"
-
-
-def state_rules(state: State) -> Iterator[Rule]:
-    """Rules of `[state]`."""
-    yield 1 <= state.every_s <= 3600, "state.every_s from 1 to 3600 s", str(state.every_s), "60 suits most"
-    yield 1 <= state.journal_mb <= 1024, "state.journal_mb from 1 to 1024 MB", str(state.journal_mb), "16 suits most"
-
-
+@lru_cache(256)
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine only: `localhost` or a loopback address, never a name that a resolver could move."""
     if host == LOOPBACK_NAME:

@@ -1,4 +1,4 @@
-"""`[nats]`: a JetStream whose messages are rows."""
+"""`[nats]` and `[kafka]`: streams whose messages are rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +15,26 @@ class Nats:
     credentials: str | None = None
 
 
-def nats_rules(nats: Nats | None, feed_kind: str) -> Iterator[tuple[bool, str, str, str]]:
-    """Rules of `[nats]`."""
-    yield (
-        nats is None or feed_kind == "none",
-        'feed.kind = "none" with [nats]',
-        repr(feed_kind),
-        "leave one of them away",
-    )
+@dataclass(frozen=True)
+class Kafka:
+    """A topic of a Kafka cluster, read from where the consumer group stopped.
+
+    `brokers` are HOST:PORT with commas between them; `properties` is a file of librdkafka's own, one `name=value` a line, for
+    certificates and passwords, if any.
+    """
+
+    brokers: str
+    topic: str = "shaper.observations"
+    group: str = "shaper"
+    properties: str | None = None
+
+
+def stream_rules(nats: Nats | None, kafka: Kafka | None, feed_kind: str) -> Iterator[tuple[bool, str, str, str]]:
+    """Rules of `[nats]` and `[kafka]`."""
+    for section, stream in (("nats", nats), ("kafka", kafka)):
+        yield (
+            stream is None or feed_kind == "none",
+            f'feed.kind = "none" with [{section}]',
+            repr(feed_kind),
+            "leave one of them away",
+        )

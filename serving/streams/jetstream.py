@@ -5,27 +5,23 @@ they cannot be used, which no repetition would mend; a server that is away is as
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import nats
 from nats.errors import Error, NoServersError, TimeoutError  # noqa: A004  (its own)
 
-from data.errors import DataError
+from serving.streams.inlet import Inlet
 from serving.streams_settings import Nats
 
-LOG = logging.getLogger(__name__)
-Observe = Callable[[bytes], Awaitable[object]]
-Note = Callable[[str, str | None], None]
 AT_ONCE, WAIT_S, PAUSE_S = 64, 1.0, 2.0
 
 
 @asynccontextmanager
-async def reading(settings: Nats, observe: Observe, note: Note) -> AsyncIterator[None]:
-    """Take rows in the background while the context is open; `note` is told what is wrong with the stream, or that nothing is."""
-    task = asyncio.create_task(read(settings, observe, note))
+async def reading(settings: Nats, inlet: Inlet) -> AsyncIterator[None]:
+    """Take rows in the background while the context is open."""
+    task = asyncio.create_task(read(settings, inlet))
     try:
         yield
     finally:
@@ -34,17 +30,17 @@ async def reading(settings: Nats, observe: Observe, note: Note) -> AsyncIterator
             await task
 
 
-async def read(settings: Nats, observe: Observe, note: Note) -> None:
+async def read(settings: Nats, inlet: Inlet) -> None:
     """Take rows for ever, from a connection that is made again whenever it is lost."""
     while True:
         try:
-            await read_once(settings, observe, note)
+            await read_once(settings, inlet)
         except (Error, NoServersError, OSError) as error:
-            note("nats", f"{settings.url}, stream {settings.stream}: {type(error).__name__}: {error}")
+            inlet.tell(f"{settings.url}, stream {settings.stream}: {type(error).__name__}: {error}")
         await asyncio.sleep(PAUSE_S)
 
 
-async def read_once(settings: Nats, observe: Observe, note: Note) -> None:
+async def read_once(settings: Nats, inlet: Inlet) -> None:
     """Take rows until the connection fails. Raises nats.errors.Error or OSError then."""
     connection = await nats.connect(
         settings.url,
@@ -59,24 +55,23 @@ async def read_once(settings: Nats, observe: Observe, note: Note) -> None:
         consumer = await connection.jetstream().pull_subscribe(
             settings.subject, durable=settings.durable, stream=settings.stream
         )
-        note("nats", None)
+        inlet.tell(None)
         while not connection.is_closed:
             with suppress(TimeoutError):
                 for message in await consumer.fetch(AT_ONCE, timeout=WAIT_S):
-                    await take(message, observe)
+                    await take(message, inlet)
     finally:
         await connection.close()
 
 
-async def take(message: Any, observe: Observe) -> None:
+async def take(message: Any, inlet: Inlet) -> None:
     """Take the rows of one message."""
-    try:
-        await observe(message.data)
-    except DataError as error:
-        LOG.warning("a message of %s cannot be used: %s", message.subject, error)
-        await message.term()
-    else:
+    told = message.metadata
+    if await inlet.take(message.data, f"{told.stream}/{told.sequence.stream}"):
         await message.ack()
+    else:
+        await message.term()
+    inlet.waits(told.num_pending)
 
 
 async def passed_over(_: Exception) -> None:
