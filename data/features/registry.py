@@ -23,6 +23,7 @@ from data.features import (
     realised,
     rhythm,
     volatility,
+    volatility_path,
 )
 from data.features.plan import plan
 from data.features.spec import FeatureSpec
@@ -40,6 +41,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "fee_path": fee_path.family,
         "realised": realised.family,
         "rhythm": rhythm.family,
+        "volatility_path": volatility_path.family,
         "blockspace": blockspace.family,
         "mempool": mempool.family,
         "order_mix": order_mix.family,
