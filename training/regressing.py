@@ -2,8 +2,9 @@
 
 Decided here: the pinball loss is smoothed with a normal kernel whose bandwidth shrinks with the rows (Fernandes, Guerre and Horta
 2021; He et al. 2023), so that a quasi-Newton method finds its minimum in seconds where the exact linear programme takes hours;
-inputs are whitened first, since means over nested windows go together; the constant is then moved to where the level holds
-exactly on the rows that were fitted.
+inputs are turned onto uncorrelated directions first, since means over nested windows go together; a ridge holds for the weights
+of the inputs as they are, so that a direction in which inputs hardly move, and of which the rows tell little, counts little; the
+constant is then moved to where the level holds exactly on the rows that were fitted.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ FEWEST_SPIKES = 20  # of either kind, below which a slope would be an anecdote
 class Regressing:
     """Options: without `inputs` there is only a constant for each horizon and level; `half_life` as in `models.regression`.
 
-    `ridge` pulls the whitened weights to zero, in mean losses for a weight of one spread.
+    `ridge` pulls the weights of standardised inputs to zero, in mean losses for a weight of one spread.
     """
 
     inputs: bool = True
@@ -48,11 +49,11 @@ def fit(config: Regressing, network: Regression, prepared: Prepared, rows: NDArr
     """Set a network's weights from some rows, whose windows and labels are `prepared`'s."""
     design, start = read(network, prepared.windows, rows)
     wanted = prepared.labels.ahead[rows].astype(np.float64) - start[:, None, :]
-    white = Whitened.of(design if config.inputs else design[:, :0])
+    white = Whitened.of(design if config.inputs else design[:, :0], config.ridge)
     for horizon, target in np.ndindex(wanted.shape[1:]):
         known = np.isfinite(wanted[:, horizon, target])
         weight, constant = quantile_lines(
-            white.rows[known], wanted[known, horizon, target], prepared.contract.levels, config.ridge
+            white.rows[known], wanted[known, horizon, target], prepared.contract.levels, white.pull
         )
         put(network.residual[horizon, target], constant - white.mean @ white.back @ weight)
         if config.inputs:
@@ -80,30 +81,32 @@ def put(place: torch.Tensor, values: Array) -> None:
 
 @dataclass(frozen=True)
 class Whitened:
-    """Inputs (n, k) without correlation, in unit deviations, as `(design - mean) @ back`."""
+    """Inputs (n, k) without correlation, as `(design - mean) @ back`, and the ridge `pull` (k) of the weight of each."""
 
     rows: Array
     mean: Array
     back: Array
+    pull: Array
 
     @staticmethod
-    def of(design: Array) -> "Whitened":
-        """Directions in which inputs hardly move are left out."""
+    def of(design: Array, ridge: float) -> "Whitened":
+        """`pull` is what `ridge` is for weights of `design`; scaled so that the fit is round whatever moves how far."""
         mean = design.mean(axis=0)
         if not design.shape[1]:
-            return Whitened(design, mean, np.empty((0, 0)))
+            return Whitened(design, mean, np.empty((0, 0)), np.empty(0))
         size, way = np.linalg.eigh(np.cov(design, rowvar=False).reshape(len(mean), -1))
         kept = size > 1e-6 * max(size[-1], 1e-12)
-        back = way[:, kept] / np.sqrt(size[kept])
-        return Whitened((design - mean) @ back, mean, back)
+        reach = size[kept] + ridge
+        back = way[:, kept] / np.sqrt(reach)
+        return Whitened((design - mean) @ back, mean, back, ridge / reach)
 
 
-def quantile_lines(white: Array, wanted: Array, levels: tuple[float, ...], ridge: float) -> tuple[Array, Array]:
-    """Weights (k, level) and constants (level) of quantiles of `wanted` (n) given whitened inputs (n, k)."""
+def quantile_lines(white: Array, wanted: Array, levels: tuple[float, ...], pull: Array) -> tuple[Array, Array]:
+    """Weights (k, level) and constants (level) of quantiles of `wanted` (n) given whitened inputs (n, k) with ridges (k)."""
     from scipy.optimize import minimize
     from scipy.special import ndtr
 
-    level, (count, width) = np.array(levels), white.shape
+    level, (count, width), ridge = np.array(levels), white.shape, pull[:, None]
     constant = np.quantile(wanted, level)
     if not width:
         return np.empty((0, len(level))), constant
@@ -117,7 +120,7 @@ def quantile_lines(white: Array, wanted: Array, levels: tuple[float, ...], ridge
         below = ndtr(-error / band)
         density = np.exp(-0.5 * (error / band) ** 2) * band / np.sqrt(2 * np.pi)
         slope = (below - level) / count
-        value = float((error * (level - below) + density).sum()) / count + 0.5 * ridge * float((weight**2).sum())
+        value = float((error * (level - below) + density).sum()) / count + 0.5 * float((ridge * weight**2).sum())
         return value, np.concatenate([white.T @ slope + ridge * weight, slope.sum(0, keepdims=True)]).ravel()
 
     first = np.concatenate([np.zeros((width, len(level))), constant[None] / scale]).ravel()

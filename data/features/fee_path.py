@@ -10,8 +10,9 @@ from data.contract import Panel
 from data.features.congestion import LEVEL, UNIT
 from data.features.spec import FeatureSpec, change, rolling_max, rolling_mean, rolling_std
 
-MEANS, EXTREMES, SWINGS, SPREADS = (6, 24, 144, 864, 2016), (12, 72, 288), (3, 12, 72, 288, 2016), (12, 72)
-FULLNESS, WITHIN = (3, 12, 72, 288), ("base_fee_most", "base_fee_least", "base_fee_late")
+MEANS, EXTREMES, SWINGS = (6, 24, 144, 864, 2016), (3, 6, 12, 36, 72, 144, 288, 864), (3, 12, 72, 288, 2016)
+SPREADS, DEVIATIONS, FULLNESS = (12, 72), (3, 6, 12, 36, 72, 288, 864), (3, 12, 72, 288)
+WITHIN = ("base_fee_most", "base_fee_least", "base_fee_late")
 LEAST_SWING = 1e-6
 
 
@@ -23,7 +24,7 @@ def family(panel: Panel) -> tuple[FeatureSpec, ...]:  # noqa: ARG001 - every fam
         *(FeatureSpec(f"base_fee_path_mean_{n}", UNIT, n, rolling_mean(fee, n), LEVEL) for n in MEANS),
         *(FeatureSpec(f"base_fee_path_most_{n}", UNIT, n, rolling_max(fee, n), LEVEL) for n in EXTREMES),
         *(FeatureSpec(f"base_fee_path_least_{n}", UNIT, n, rolling_max(fee * -1.0, n) * -1.0, LEVEL) for n in EXTREMES),
-        *(FeatureSpec(f"base_fee_spread_{n}", "ln(1)", n, rolling_std(fee, n)) for n in EXTREMES),
+        *(FeatureSpec(f"base_fee_spread_{n}", "ln(1)", n, rolling_std(fee, n)) for n in DEVIATIONS),
         *(
             FeatureSpec(f"log_base_fee_swing_{n}", "ln(ln(1))", n + 1, rolling_mean(size, n).clip(LEAST_SWING).log())
             for n in SWINGS

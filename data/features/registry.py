@@ -24,6 +24,7 @@ from data.features import (
     realised,
     rhythm,
     volatility,
+    volatility_path,
 )
 from data.features.compiler import compiled
 from data.features.kernels import Array
@@ -44,6 +45,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "fee_path": fee_path.family,
         "realised": realised.family,
         "rhythm": rhythm.family,
+        "volatility_path": volatility_path.family,
         "blockspace": blockspace.family,
         "mempool": mempool.family,
         "order_mix": order_mix.family,

@@ -33,8 +33,8 @@ def test_the_smoothed_fit_is_as_good_as_the_exact_linear_programme() -> None:
     generator = np.random.default_rng(0)
     nested = generator.normal(size=(1500, 4)).cumsum(axis=1)  # as correlated as means over nested windows
     truth = nested @ [1.0, -2.0, 0.5, 0.0] + (1 + 0.3 * np.abs(nested[:, 0])) * generator.standard_t(4, 1500)
-    white = Whitened.of(nested)
-    weight, constant = quantile_lines(white.rows, truth, LEVELS, 0.0)
+    white = Whitened.of(nested, 0.0)
+    weight, constant = quantile_lines(white.rows, truth, LEVELS, white.pull)
     for place, level in enumerate(LEVELS):
         exact = QuantileRegressor(quantile=level, alpha=0).fit(nested, truth).predict(nested)
         found = constant[place] + white.rows @ weight[:, place]
@@ -42,17 +42,27 @@ def test_the_smoothed_fit_is_as_good_as_the_exact_linear_programme() -> None:
         assert best <= ours < 1.003 * best
 
 
+def test_a_ridge_holds_for_the_inputs_as_they_are_and_not_for_the_directions_they_are_turned_onto() -> None:
+    generator = np.random.default_rng(3)
+    nested = generator.normal(size=(800, 3)).cumsum(axis=1)
+    truth = nested @ [1.0, -2.0, 0.5] + generator.standard_t(4, 800)
+    white, upright = Whitened.of(nested, 0.2), nested - nested.mean(axis=0)
+    turned, constant = quantile_lines(white.rows, truth, LEVELS, white.pull)
+    plain, same = quantile_lines(upright, truth, LEVELS, np.full(3, 0.2))
+    np.testing.assert_allclose(constant + white.rows @ turned, same + upright @ plain, atol=2e-3)
+
+
 def test_each_level_holds_exactly_on_the_rows_that_were_fitted() -> None:
     generator = np.random.default_rng(1)
     rows, truth = generator.normal(size=(400, 3)), generator.gamma(1.0, size=400)
-    weight, constant = quantile_lines(rows, truth, LEVELS, 0.01)
+    weight, constant = quantile_lines(rows, truth, LEVELS, np.full(3, 0.01))
     held = (truth[:, None] <= constant + rows @ weight).mean(axis=0)
     np.testing.assert_allclose(held, LEVELS, atol=1 / 400)
 
 
 def test_without_inputs_the_constants_are_the_empirical_quantiles() -> None:
     truth = np.arange(101.0)
-    weight, constant = quantile_lines(np.empty((101, 0)), truth, LEVELS, 0.1)
+    weight, constant = quantile_lines(np.empty((101, 0)), truth, LEVELS, np.empty(0))
     assert weight.shape == (0, 3)
     assert constant.tolist() == [10, 50, 90]
 
