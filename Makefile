@@ -14,7 +14,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # xds-protos ships old copies of opentelemetry-proto's modules in its place; MLflow needs the new ones, Envoy takes either.
 AFTER_XDS := $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --force-reinstall -c constraints.txt opentelemetry-proto
 
-.PHONY: demo test test-integration parts benchmark lint champions clean help
+.PHONY: demo test test-integration parts benchmark lint audit champions clean help
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -55,6 +55,10 @@ lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(STAMP) ## known vulnerabilities of what is pinned, where a service answers
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt 'pip-audit>=2.10,<3'
+	$(BIN)/python .ci/audit
 
 CHAMPIONS := panel-linear demand-tcn
 

@@ -14,6 +14,7 @@ from shaper.observed import Observed
 from shaper.plan import Plan
 from shaper.venue import Pool, Venue
 
+MOST = 1e9  # of anything that a gateway counts: more is a fault of whoever reports, and would outlast the report in the pool
 REPORT_REVIEWS = 3  # a report older than this many reviews describes a gateway that is no more
 
 
@@ -98,6 +99,11 @@ class Gateway:
             raise RefusedError(
                 "queued", expected=f"tiers among {tiers}", found=str(unknown), remedy="use the venue's names"
             )
+        largest = max(
+            report.demand_per_s or 0.0, report.ready_units or 0, report.ordered_units or 0, *report.queued.values()
+        )
+        if largest > MOST:
+            raise RefusedError("report", expected=f"numbers up to {MOST:g}", found="a larger one", remedy="correct it")
         lever = self.lever.corrected(report.ready_units, report.ordered_units, at_s)
         try:
             observed(lever, report, Rate(report.demand_per_s or 0.0, at_s), at_s)

@@ -49,5 +49,8 @@ def reactive_demand(tide: Tide, observed: Observed) -> float:
 def _usual(before: Tide, demand_per_s: float, passed_s: float) -> float:
     if before.usual_per_s <= 0 or demand_per_s <= 0 or passed_s < 0:
         return max(before.usual_per_s, demand_per_s)
-    gone = math.log(demand_per_s / before.usual_per_s)
+    ratio = demand_per_s / before.usual_per_s
+    if not 0 < ratio < math.inf:  # further apart than floats can tell
+        return demand_per_s
+    gone = math.log(ratio)
     return before.usual_per_s * math.exp(-math.expm1(-passed_s / USUAL_S) * gone)

@@ -1,7 +1,8 @@
 """Which upstreams are well: what orders met, and what a check of each finds once in a while.
 
 Decided here: a circuit opens at once after so many failures in a row, of orders or of checks, and closes when a check succeeds,
-at the earliest after a pause that doubles with each opening in a short time: no order is the guinea pig. A node that is far
+at the earliest after a pause that doubles with each opening in a short time: no order is the guinea pig. While less than half of
+all places are left the pause is not waited for: one that flaps is better than none. A node that is far
 behind the others' newest block (their median: one that boasts cannot make the rest look late) fails its check. One much slower
 than the rest is ejected by `shaper.choice`.
 """
@@ -22,6 +23,7 @@ from shaper.choice import EjectionRules, Health, ejected
 
 LOG = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 30.0
+LEAST_SHARE = 0.5
 CALM_S = 60.0  # after so long without an opening, the next pause is a short one again
 BLOCK = b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}'
 REST_BLOCK = -1  # what a check by path finds: nothing about blocks
@@ -100,10 +102,14 @@ class Monitor:
         circuit.failed = 0 if sound else circuit.failed + 1
         if circuit.failed >= self._open_after:
             self._open(up, "checks failed")
-        elif up.open and sound and at_s - circuit.opened_s >= circuit.pause_s:
+        elif up.open and sound and (at_s - circuit.opened_s >= circuit.pause_s or self._is_short()):
             up.open, up.health = False, Health(ejections=up.health.ejections)
             self._router.refresh()
             LOG.info("upstream %s is used again", up.name)
+
+    def _is_short(self) -> bool:
+        """Whether most places are out of use."""
+        return self._router.places() < LEAST_SHARE * sum(up.limit for up in self._router.upstreams)
 
     def _open(self, up: Upstream, why: str) -> None:
         if up.open:

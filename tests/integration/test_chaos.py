@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
@@ -45,7 +46,7 @@ def on_time(found: Result) -> float:
     [
         pytest.param(10, 40.0, 10.0, marks=pytest.mark.integration),
         pytest.param(10, 40.0, 300.0, marks=pytest.mark.long),
-        pytest.param(50, 20.0, 30.0, marks=pytest.mark.long),
+        pytest.param(50, 10.0, 30.0, marks=pytest.mark.long),
     ],
 )
 @pytest.mark.timeout(600)
@@ -86,7 +87,8 @@ def test_under_many_times_the_load_the_critical_tier_is_on_time_and_every_order_
             assert sidecar.stop() == 0
         shares = {name: on_time(found) for name, found in results.items()}
         sent = sum(len(found.statuses) for found in results.values())
-        print(f"\n{sent} orders, on time {shares}, critical p99 {results['critical'].quantile(0.99):.3f} s")
+        print(f"\ncritical orders by status {Counter(results['critical'].statuses)}")
+        print(f"{sent} orders, on time {shares}, critical p99 {results['critical'].quantile(0.99):.3f} s")
         assert shares["critical"] >= 0.999
         assert max(shares["taker"], shares["labelled"], shares["bulk"]) < 0.5
         assert sum(map(float, counted)) == len(results["critical"].statuses)  # no label made an order critical

@@ -65,6 +65,8 @@ def test_a_report_counts_for_three_reviews() -> None:
         (Report(demand_per_s=float("nan")), "demand_per_s"),
         (Report(ready_units=5, ordered_units=3), "ready_units <= ordered_units"),
         (Report(ready_units=-1), "ready_units"),
+        (Report(ready_units=10**500), "numbers up to 1e+09"),
+        (Report(queued={"taker": 1e300}), "numbers up to 1e+09"),
     ],
 )
 def test_a_report_of_the_impossible_is_refused_and_changes_nothing(report: Report, named: str) -> None:

@@ -97,6 +97,25 @@ def test_a_node_that_is_far_behind_gets_no_orders(tmp_path: Path, trouble: str) 
     play(story())
 
 
+def test_a_pause_is_not_waited_for_while_most_nodes_are_out(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, open_after=1) as there:
+            circuits = there.gateway._parts.monitor._circuits  # type: ignore[union-attr]
+            for name in ("n0", "n1"):
+                there.trouble(**{name: "fail"})
+                while not there.count("node_out", node=name):
+                    await asyncio.sleep(0.02)
+                circuits[name].pause_s = 1e9
+                there.trouble(**{name: "well"})
+                if name == "n0":
+                    await asyncio.sleep(0.3)
+                    assert there.count("node_out", node="n0") == 1  # two of three are enough to wait
+            while there.count("node_out", node="n0") + there.count("node_out", node="n1") == 2:
+                await asyncio.sleep(0.02)
+
+    play(story())
+
+
 def test_without_any_node_an_order_is_refused_at_once_with_when_to_come_again(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, dead=("n0", "n1", "n2")) as there:
