@@ -17,7 +17,8 @@ from data.contract import Contract
 from data.errors import DataError
 from data.features.registry import programmed, specs
 from data.history import known, require_zone
-from data.live_rows import Near, checked, compact, cut, earliest, joined, of_any, until
+from data.live_check import checked, last_known_at
+from data.live_rows import Near, compact, cut, earliest, joined, of_any, until
 from data.live_ticks import empty
 from data.schemas import TABLES, Table
 from data.ticks import filled, margin, sources_of
@@ -80,7 +81,7 @@ class LivePanel:
         followed = near.followed(rows) if near is not None and follow else None
         if followed is not None:
             self.near[table] = followed
-        self.newest = max(filter(None, (self.newest, rows.select(schema.known_at.max()).item())))
+        self.newest = max(filter(None, (self.newest, last_known_at(rows, schema))))
 
     def relevant(self, rows: pl.DataFrame, schema: Table) -> pl.DataFrame:
         """The rows that can feed a feature, and are not older than what is kept."""

@@ -1,91 +1,21 @@
 """The raw rows of a running process: one buffer a table, ascending in time, to which rows come in any order.
 
 Decided here: rows that come after all others are put behind them as they are; any other row is merged into its place, and
-takes the place of a row with its key. What breaks a rule of its table is refused before it is held.
+takes the place of a row with its key.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from itertools import pairwise
-from typing import Any
 
-import numpy as np
 import polars as pl
 
-from data.schemas import TABLES, Table
-from data.validation import canonical, faults
+from data.schemas import Table
+from data.validation import faults
 
-# Broken in one frame, these are put right by merging it with the rows that are held.
-ORDER_RULES = frozenset({"rows_in_order", "no_duplicates", "time_goes_forward"})
-COLUMN_RULES = frozenset({"nullability", "nan", "inf", "min", "min_exclusive", "max"})  # in `Limits`
 MOST_CHUNKS = 256  # appended pieces of a buffer before it is copied into one
 FEW = 256  # rows that are looked at one by one
 SLACK = timedelta(hours=1)  # how much more than needed a buffer may hold, so that it is not cut at every tick
-
-
-def checked(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """The canonical rows of a frame. Raises DataError at the first fault other than their order."""
-    rows = frame if frame.schema == types(table.name) else canonical(frame.lazy(), table, "rows").collect()
-    if not is_sound(rows, table.name):
-        for fault in faults(rows, table):
-            if fault.rule not in ORDER_RULES:
-                raise fault.error("rows")
-    return rows
-
-
-def is_sound(rows: pl.DataFrame, name: str) -> bool:
-    """Whether all rows of a table keep its rules but those of order. As in `faults`, unknown is no fault."""
-    of_rows = across(name)
-    if rows.is_empty():
-        return True
-    by_column = all(keeps(rows[key], limits) for key, limits in bounds(name))
-    return by_column and (of_rows is None or bool(rows.select(of_rows).item()))
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a value of a column may be: null or not, at `least` and at `most`, above `above`."""
-
-    nullable: bool
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
-
-
-@cache
-def bounds(name: str) -> tuple[tuple[str, Limits], ...]:
-    """The rules of a table that look at one column, by column."""
-    return tuple(
-        (key, Limits(own.nullable, *(getattr(own, rule, None) for rule in ("min", "min_exclusive", "max"))))
-        for key, own in TABLES[name].schema.columns().items()
-    )
-
-
-def keeps(values: pl.Series, limits: Limits) -> bool:
-    """Whether all known values of a column are finite and within its limits."""
-    unknown = values.null_count()
-    if unknown and not limits.nullable:
-        return False
-    if unknown == len(values) or not values.dtype.is_numeric():
-        return True
-    if values.dtype.is_float() and np.isfinite(values.to_numpy()).sum() + unknown < len(values):
-        return False
-    ends: tuple[Any, Any] = values.min(), values.max()
-    least, most = ends
-    return bool(
-        (limits.least is None or least >= limits.least)
-        and (limits.above is None or least > limits.above)
-        and (limits.most is None or most <= limits.most)
-    )
-
-
-@cache
-def across(name: str) -> pl.Expr | None:
-    """Whether all rows of a table keep its rules but those of order and those in `bounds`; None where there is no other."""
-    every = TABLES[name].schema._validation_rules(with_cast=False).items()
-    others = [rule.expr.all() for key, rule in every if key.rpartition("|")[2] not in ORDER_RULES | COLUMN_RULES]
-    return pl.all_horizontal(others) if others else None
 
 
 @dataclass(frozen=True)
@@ -104,13 +34,10 @@ class Near:
 
     def followed(self, rows: pl.DataFrame) -> "Near | None":
         """These rows and those that follow; None where they are too many."""
-        return Near(self.rows.vstack(rows).rechunk(), self.since, self.most) if self.rows.height < self.most else None
-
-
-@cache
-def types(name: str) -> pl.Schema:
-    """The types of a table's columns, in canonical order."""
-    return pl.Schema(TABLES[name].dtypes)
+        if self.rows.height >= self.most:
+            return None
+        both = self.rows.vstack(rows)
+        return Near(pl.DataFrame([column.rechunk() for column in both.iter_columns()]), self.since, self.most)
 
 
 def joined(held: pl.DataFrame, rows: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, datetime, bool]:

@@ -298,8 +298,14 @@ class Table:
     name: str
     schema: type[dy.Schema]
     order: tuple[str, ...]
-    known_at: pl.Expr
+    lag_s: int | str = 0
     optional: frozenset[str] = frozenset()
+
+    @property
+    def known_at(self) -> pl.Expr:
+        """When a row is knowable: so many seconds after `ts`, or as many as a column of the table says."""
+        lag_s = pl.col(self.lag_s) if isinstance(self.lag_s, str) else self.lag_s
+        return pl.col("ts") + pl.duration(seconds=lag_s, time_unit="ms") if self.lag_s else pl.col("ts")
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -317,9 +323,6 @@ class Table:
         return {name: column.dtype for name, column in self.schema.columns().items()}
 
 
-TS = pl.col("ts")
-BAR_CLOSE = TS + pl.duration(seconds=pl.col("interval_s"), time_unit="ms")
-SECOND_END = TS + pl.duration(seconds=1, time_unit="ms")
 BLOCK_EXTRAS = frozenset(["tx_count", "builder_bid_gwei", "tip_p10_gwei", "tip_p50_gwei", "tip_p90_gwei"])
 MEMPOOL_EXTRAS = frozenset(
     [
@@ -334,19 +337,19 @@ TABLES: Mapping[str, Table] = MappingProxyType(
     {
         table.name: table
         for table in (
-            Table("blocks", Blocks, ("chain", "number"), TS, BLOCK_EXTRAS),
-            Table("bars", Bars, ("symbol", "ts"), BAR_CLOSE, frozenset({"trades"})),
-            Table("funding", Funding, ("symbol", "ts"), TS),
-            Table("mempool", Mempool, ("chain", "ts"), TS, MEMPOOL_EXTRAS),
-            Table("arrivals", Arrivals, ("ts",), TS, frozenset({"tier"})),
-            Table("request_counts", RequestCounts, ("ts", "tier"), SECOND_END, frozenset({"tier"})),
-            Table("liquidations", Liquidations, ("ts", "symbol"), TS),
-            Table("open_interest", OpenInterest, ("symbol", "ts"), TS, frozenset({"notional_usd"})),
-            Table("instruments", Instruments, ("symbol", "ts"), TS, frozenset({"expiry", "strike", "is_call"})),
-            Table("chains", Chains, ("chain", "ts"), TS, frozenset({"elasticity", "denominator", "agreement"})),
-            Table("positions", Positions, ("symbol", "ts", "account"), TS),
-            Table("nodes", Nodes, ("node", "ts"), TS),
-            Table("orders", Orders, ("ts",), TS, frozenset({"delta_usd", "gamma_usd"})),
+            Table("blocks", Blocks, ("chain", "number"), 0, BLOCK_EXTRAS),
+            Table("bars", Bars, ("symbol", "ts"), "interval_s", frozenset({"trades"})),
+            Table("funding", Funding, ("symbol", "ts")),
+            Table("mempool", Mempool, ("chain", "ts"), 0, MEMPOOL_EXTRAS),
+            Table("arrivals", Arrivals, ("ts",), 0, frozenset({"tier"})),
+            Table("request_counts", RequestCounts, ("ts", "tier"), 1, frozenset({"tier"})),
+            Table("liquidations", Liquidations, ("ts", "symbol")),
+            Table("open_interest", OpenInterest, ("symbol", "ts"), 0, frozenset({"notional_usd"})),
+            Table("instruments", Instruments, ("symbol", "ts"), 0, frozenset({"expiry", "strike", "is_call"})),
+            Table("chains", Chains, ("chain", "ts"), 0, frozenset({"elasticity", "denominator", "agreement"})),
+            Table("positions", Positions, ("symbol", "ts", "account")),
+            Table("nodes", Nodes, ("node", "ts")),
+            Table("orders", Orders, ("ts",), 0, frozenset({"delta_usd", "gamma_usd"})),
         )
     }
 )

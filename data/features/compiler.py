@@ -75,19 +75,12 @@ class Compiler:
 
     def function(self, function: Tree, inputs: list[Tree]) -> int | None:
         """The place of a function of other columns; None where no kernel is known."""
+        name = plain(function)
+        if name is not None:
+            return self.rowwise(name, *inputs)
         match function, inputs:
             case "Log", [value, base] if base == E:
                 return self.rowwise("Log", value)
-            case "Exp" | "Abs" as name, [value]:
-                return self.rowwise(name, value)
-            case {"Pow": "Sqrt"}, [value]:
-                return self.rowwise("Sqrt", value)
-            case {"Round": {"decimals": 0, "mode": "HalfToEven"}}, [value]:
-                return self.rowwise("Round", value)
-            case {"Clip": {"has_min": True, "has_max": False}}, [value, least]:
-                return self.rowwise("Clip", value, least)
-            case {"MeanHorizontal": {"ignore_nulls": True}}, values:
-                return self.rowwise("MeanHorizontal", *values)
             case {"TemporalExpr": {"TimeStamp": "Milliseconds"}}, [{"Column": "tick"} as value]:
                 return self.place(value)
             case "Shift", [value, {"Literal": {"Dyn": {"Int": ticks}}}] if (count := integer(ticks)) >= 0:
@@ -141,6 +134,22 @@ def serialised(expr: pl.Expr) -> Tree:
 
 E, HOLE = serialised(pl.lit(math.e)), serialised(pl.col("hole"))
 GRAINED = serialised(grained(pl.col("hole")))
+
+
+def plain(function: Tree) -> str | None:
+    """Name of the kernel of a function that is computed row by row from all its inputs; None for any other function."""
+    match function:
+        case "Exp" | "Abs" | "MinHorizontal" | "MaxHorizontal":
+            return str(function)
+        case {"Pow": "Sqrt"}:
+            return "Sqrt"
+        case {"Round": {"decimals": 0, "mode": "HalfToEven"}}:
+            return "Round"
+        case {"Clip": {"has_min": True, "has_max": False}}:
+            return "Clip"
+        case {"MeanHorizontal": {"ignore_nulls": True}}:
+            return "MeanHorizontal"
+    return None
 
 
 def integer(digits: bytes) -> int:

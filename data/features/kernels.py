@@ -6,6 +6,7 @@ same bits however many rows come with it. Unknown is NaN, also where arithmetic 
 """
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from types import MappingProxyType
 from typing import Any
 
@@ -161,6 +162,16 @@ def mean_of_known(*columns: Array) -> Array:
     return np.where(count > 0, total / count, np.nan)
 
 
+def least_of_known(*columns: Array) -> Array:
+    """Smallest known value of each row."""
+    return np.asarray(reduce(np.fmin, columns))
+
+
+def most_of_known(*columns: Array) -> Array:
+    """Largest known value of each row."""
+    return np.asarray(reduce(np.fmax, columns))
+
+
 # What needs nothing but the same row of its inputs, by polars' names of operators, functions and types.
 ROWWISE: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
@@ -171,6 +182,10 @@ ROWWISE: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "FloorDivide": np.floor_divide,
         "Modulus": np.remainder,
         "Gt": np.greater,
+        "GtEq": np.greater_equal,
+        "LtEq": np.less_equal,
+        "Eq": np.equal,
+        "And": np.logical_and,
         "Exp": np.exp,
         "Log": np.log,
         "Abs": np.abs,
@@ -181,5 +196,7 @@ ROWWISE: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "Float64": np.float64,
         "Ternary": np.where,
         "MeanHorizontal": mean_of_known,
+        "MinHorizontal": least_of_known,
+        "MaxHorizontal": most_of_known,
     }
 )
