@@ -60,12 +60,12 @@ audit: $(STAMP) ## known vulnerabilities of what is pinned, where a service answ
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt 'pip-audit>=2.10,<3'
 	$(BIN)/python .ci/audit
 
-CHAMPIONS := panel-linear demand-tcn
+CHAMPIONS := fit/panel-linear fit/demand-tcn regress/block-har
 
 champions: $(STAMP) ## train the bundled champions again, on a simulated world
 	$(BIN)/shaper data simulate --out var/champions/world --days 60 --seed 11
-	for name in $(CHAMPIONS); do \
-	  $(BIN)/shaper train fit --config training/configs/$$name.yaml --data.history var/champions/world \
+	for champion in $(CHAMPIONS); do name=$${champion#*/}; \
+	  $(BIN)/shaper train $${champion%/*} --config training/configs/$$name.yaml --data.history var/champions/world \
 	    --data.split.until 2024-02-24 --data.split.calibration_days 10 --run.folder var/champions/runs --run.store var/champions/mlflow && \
 	  $(BIN)/shaper export var/champions/runs/$$name --out serving/bundled/$${name%%-*} || exit 1; \
 	done

@@ -30,6 +30,7 @@ SOURCES = {
     "congestion": {"blocks"},
     "demand": {"arrivals", "request_counts"},
     "yesterday": {"arrivals", "request_counts"},
+    "hourly": {"arrivals", "request_counts"},
     "calendar": set(),
 }
 

@@ -15,6 +15,7 @@ LEAST_PER_S = 1e-3
 RUSH_RATIO, CALM_RATIO = 2.0, 1.5
 MEANS, CHANGES, SPREAD = (4, 20, 60, 240), (1, 4, 20), 20
 AHEAD_S = 120
+HOURS, STEP_S, SLOW_S = 24, 15, (900, 3600)
 UNIT = "ln(1/s)"
 
 
@@ -24,6 +25,34 @@ def yesterday(panel: Panel) -> tuple[FeatureSpec, ...]:
     return (
         FeatureSpec("log_demand_day_ago", UNIT, day + 1, value.shift(day)),
         FeatureSpec("log_demand_day_ago_ahead", UNIT, day, rolling_mean(value, ahead).shift(day - ahead)),
+    )
+
+
+def hourly(panel: Panel) -> tuple[FeatureSpec, ...]:
+    """Rhythm of the hour: how far above its hour's mean the order stream was at this place of the last 24 hours, and what is slow.
+
+    `log_demand_hourly_s` speaks of the 15 s around the time s seconds ahead, from the same seconds of past hours: an input
+    about the future without a look ahead. Software acts on the clock: at full and half hours, and some of it at one second.
+    """
+    value, hour = pl.col("order_rate").clip(LEAST_PER_S).log(), ticks_in(HOUR_S, panel)
+    above = value - rolling_mean(value, hour)
+    usual = pl.mean_horizontal(*(above.shift(k * hour) for k in range(HOURS)))
+    width = ticks_in(STEP_S, panel)
+    smooth = rolling_mean(usual, width)
+    ahead = range(0, AHEAD_S + 1, max(STEP_S, panel.tick_s))
+    reach = (HOURS + 1) * hour
+    return (
+        *(
+            FeatureSpec(
+                f"log_demand_hourly_{s}", "ln(1)", reach + hour, smooth.shift(hour - s // panel.tick_s - width // 2)
+            )
+            for s in ahead
+        ),
+        FeatureSpec("log_demand_hourly_next", "ln(1)", reach + hour, usual.shift(hour - 1)),
+        *(
+            FeatureSpec(f"log_demand_mean_{s}s", UNIT, ticks_in(s, panel), rolling_mean(value, ticks_in(s, panel)))
+            for s in SLOW_S
+        ),
     )
 
 

@@ -41,6 +41,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "congestion": congestion.family,
         "demand": demand.family,
         "yesterday": demand.yesterday,
+        "hourly": demand.hourly,
         "calendar": calendar.family,
         "fee_path": fee_path.family,
         "realised": realised.family,

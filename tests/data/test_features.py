@@ -161,3 +161,18 @@ def test_no_feature_sees_the_ticks_after_its_own(seed: int, place: int) -> None:
     ticks = hourly(seed)
     whole = evaluate(ticks, everything(HOURLY), HOURLY).head(place)
     assert evaluate(ticks.head(place), everything(HOURLY), HOURLY).equals(whole)
+
+
+def test_the_rhythm_of_the_hour_announces_what_recurs_at_the_same_minute() -> None:
+    panel = Panel(15, "ethereum", {})
+    place = pl.int_range(0, 26 * 240, eager=True) % 240
+    rate = pl.select(
+        pl.when(place == 120).then(20.0).otherwise(10.0)
+    ).to_series()  # twice the orders 30 min into each hour
+    ticks = pl.DataFrame({TICK: [at(15 * step) for step in range(len(rate))], "order_rate": rate})
+    found = evaluate(ticks, ["log_demand_hourly_0", "log_demand_hourly_60"], panel)
+    now = 25 * 240 + 120
+    above = math.log(2) - math.log(2) / 240
+    assert found["log_demand_hourly_60"][now - 4] == pytest.approx(above, abs=1e-6)
+    assert found["log_demand_hourly_60"][now] == pytest.approx(-math.log(2) / 240, abs=1e-6)
+    assert found["log_demand_hourly_0"][now] == pytest.approx(above, abs=1e-6)

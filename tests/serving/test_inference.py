@@ -7,7 +7,7 @@ import pytest
 
 from data.contract import CONTRACT_FILE, MODEL_FILE, write_contract
 from data.errors import DataError, UsageError
-from serving.inference import Forecaster, artefact_folder
+from serving.inference import BUNDLED, Forecaster, artefact_folder
 from shaper.forecast import ForecastError
 from tests.serving.made import HORIZONS, LEVELS, SPREAD, contract, write_artefact
 
@@ -120,6 +120,16 @@ def test_a_bundled_model_is_found_by_its_task(tmp_path: Path) -> None:
     assert artefact_folder("elsewhere", "demand", tmp_path) == Path("elsewhere")
     with pytest.raises(UsageError, match=r"one of the bundled tasks \['demand'\]; found 'panel'"):
         artefact_folder(None, "panel", tmp_path)
+
+
+def test_a_small_champion_of_each_task_is_bundled() -> None:
+    for task in ("panel", "block", "demand"):
+        forecaster = Forecaster.open(artefact_folder(None, task))
+        told = forecaster.contract
+        assert told.task == task
+        forecast = forecaster.forecast(np.ones((told.context, len(told.features)), np.float32), 0.0)
+        assert np.isfinite(forecast.quantiles).all()
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) < 2_000_000
 
 
 def test_without_a_bundle_an_artefact_has_to_be_named(tmp_path: Path) -> None:
