@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 from data.errors import DataError
-from serving.envoy.bootstrap import render
 from serving.envoy.settings import Envoy
 from shaper.venue import Venue
 
@@ -34,6 +33,8 @@ def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argpars
 
 def run(own: Envoy, venue: Venue, options: argparse.Namespace) -> int:
     """Do one action; returns 0. Raises DataError."""
+    from serving.envoy.bootstrap import render  # needs the extra `envoy`, which `shaper serve` does without
+
     text = render(own, venue, options.id)
     if options.action == "check":
         print(checked(text))
