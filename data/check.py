@@ -7,6 +7,7 @@ outages and odd blocks, and the rest of the product knows how to live with them)
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -108,7 +109,7 @@ def inspect_table(name: str, path: Path, limit: int = LIMIT) -> TableReport:
     """Look at one table, `limit` rows at a time."""
     table = TABLES[name]
     try:
-        seen = [look(table, piece) for piece in pieces(table, path, limit)]
+        seen = list(map(partial(look, table), pieces(table, path, limit)))  # which lets go of a piece before the next
     except DataError as error:
         return TableReport(name, 0, None, None, (), (str(error),))
     rows = sum(one.rows for one in seen)

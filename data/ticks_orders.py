@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.contract import Panel
+from data.features.kernels import window_quantile
 from data.spans import Columns, Ticks, ratio, spans
 
 ORDER_COLUMNS = ("order_rate", "order_seconds", "order_total", "order_squares", "order_peak")
@@ -26,7 +27,7 @@ def order_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
         return dict.fromkeys(ORDER_COLUMNS, ticks.unknown)
     second = rows["ts"].dt.epoch("s").to_numpy()
     counts = rows["count"].to_numpy() if "count" in rows.columns else None
-    ts, orders = by_second(second, counts, int(ticks.end[-1]) // 1000)
+    ts, orders = by_second(second, counts, int(ticks.end[-1]) // 1000, int(ticks.end[0]) // 1000 - panel.tick_s)
     inside, known = spans(ticks, 1000 * ts), ~np.isnan(orders)
     whole = np.where(known, orders, 0.0).astype(np.int64)
     seconds, total = inside.total(known.astype(np.int64)), inside.total(whole)
@@ -57,24 +58,28 @@ def known_seconds(counts: pl.DataFrame, end: datetime) -> pl.DataFrame:
 
 
 def by_second(
-    second: NDArray[np.int64], counts: NDArray[np.int64] | None, end_s: int
+    second: NDArray[np.int64], counts: NDArray[np.int64] | None, end_s: int, told_from_s: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Every second from the first to an hour after the last one (but before `end_s`), and its orders, NaN where unknown.
 
     `second` (n,) are those of rows with `counts` orders each (None: one). Unknown is where the collector was down; seconds
-    further away are unknown too, and left out.
+    further away are unknown too, and left out. Whether it was down is not asked of seconds before `told_from_s`.
     """
     first = int(second.min())
     length = min(int(second.max()) + HOUR_S, end_s) - first
     orders = np.bincount(second - first, counts, length)[:length].astype(np.int64)  # whole numbers: exact below 2^53
     told = np.cumsum(np.bincount(second - first, minlength=length)[:length])
     told[HOUR_S:] -= told[:-HOUR_S].copy()
-    down = (orders == 0) & (busy(orders) | (told == 0))
-    return first + np.arange(length), np.where(down, np.nan, orders)
+    silent = np.flatnonzero(orders[max(0, told_from_s - first) :] == 0) + max(0, told_from_s - first)
+    found = orders.astype(np.float64)
+    found[silent[(told[silent] == 0) | busy(orders, silent)]] = np.nan
+    return first + np.arange(length), found
 
 
-def busy(orders: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the seconds with orders in the hour up to a second had a median of `BUSY_PER_S` or more."""
-    counted = pl.when(pl.col("orders") > 0).then(pl.col("orders"))
-    median = counted.rolling_median(HOUR_S, min_samples=1).fill_null(0)
-    return pl.DataFrame({"orders": orders}).select(median >= BUSY_PER_S).to_series().to_numpy()
+def busy(orders: NDArray[np.int64], silent: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the seconds with orders in the hour up to some seconds (places) had a median of `BUSY_PER_S` or more."""
+    if not len(silent):
+        return np.empty(0, np.bool_)
+    counted = np.where(orders > 0, orders, np.nan).astype(np.float64)[: silent[-1] + 1]
+    median = window_quantile(len(counted) - int(silent[0]), counted, HOUR_S, 1, 0.5)
+    return np.asarray(median[silent - silent[0]] >= BUSY_PER_S)

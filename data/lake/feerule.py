@@ -12,6 +12,7 @@ ELASTICITIES = (2, 3, 4, 5, 6, 8, 10, 12, 20)
 DENOMINATORS = (8, 16, 32, 50, 64, 100, 125, 200, 250, 300, 400, 500)
 FEWEST = 100  # pairs, below which nothing is inferred
 SAMPLE = 2000  # pairs of blocks with a change of fee that parameters are inferred from
+SLICE = 250_000  # pairs that are looked at at once: 128-bit columns are wide
 EXPLAINED = 0.9  # share of pairs from which parameters are believed
 MOST_BREAKS = 0.01  # share of pairs from which breaks are a fault of the history
 
@@ -53,11 +54,12 @@ def fee_rule(blocks: pl.DataFrame) -> FeeRule:
     """The rule of one chain; rows are canonical and in order."""
     following = pl.col("number").shift(-1) - pl.col("number") == 1
     nexts = [pl.col("base_fee_wei").shift(-1).alias("next_wei"), pl.col("number").shift(-1).alias("next_number")]
-    pairs = blocks.with_columns(nexts).filter(following)
+    pairs = blocks.select("base_fee_wei", "gas_used", "gas_limit", *nexts, following.alias("following"))
+    pairs = pairs.filter("following").drop("following")
     elasticity, denominator = infer(pairs)
-    broken = pairs.filter(pl.col("next_wei") != expected_wei(elasticity, denominator))
-    first = broken["next_number"][0] if broken.height else None
-    return FeeRule(elasticity, denominator, pairs.height, broken.height, first)
+    breaks = pl.col("next_wei") != expected_wei(elasticity, denominator)
+    broken = [number for some in pairs.iter_slices(SLICE) for number in some.filter(breaks)["next_number"]]
+    return FeeRule(elasticity, denominator, pairs.height, len(broken), broken[0] if broken else None)
 
 
 def infer(pairs: pl.DataFrame) -> tuple[int, int]:

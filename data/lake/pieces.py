@@ -1,7 +1,8 @@
 """A table in pieces, so that what is larger than memory can be looked at: consecutive rows in canonical order.
 
-Decided here: how large a piece is (whole partitions of a lake, rows of a single file), and that each begins with a seam: the
-last rows of the piece before, so that what lies between two pieces (a gap, a step back, a second row of a key) is seen too.
+Decided here: how large a piece is (whole partitions of a lake, as many as fit, or rows of a single file), and that each begins
+with a seam: the last rows of the piece before, so that what lies between two (a gap, a step back, a second row of a key) is seen
+too.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data.history import Source, canonical_scan, load
+from data.history import Source, canonical_scan, load, unreadable
 from data.parts import partitions
 from data.schemas import Table
 
@@ -40,14 +41,15 @@ def pieces(table: Table, path: Path, limit: int = LIMIT) -> Iterator[Piece]:
     """The rows of a table, piece by piece; one empty piece for an empty table. Raises DataError when one cannot be read."""
     last, first = pl.DataFrame(schema=table.dtypes), 0
     for own in gathered(table, path, limit):
-        seam = ends(last, table, own)
-        yield Piece(pl.concat([seam, own]), seam.height, first)
-        last, first = pl.concat([last, own]), first + own.height
-        last = last.filter(pl.col("ts").eq_missing(latest(table)))
+        piece = Piece(pl.concat([ends(last, table, own), own]), ends(last, table, own).height, first)
+        last, first = closing(pl.concat([last, own]), table), first + own.height
+        del own  # while the next rows are read only the caller may hold these
+        yield piece
+        del piece
 
 
 def gathered(table: Table, path: Path, limit: int) -> Iterator[pl.DataFrame]:
-    """Frames of about `limit` rows: of a file exactly, of a lake whole partitions until there are as many."""
+    """Frames of at most `limit` rows, or of one partition of a lake that has more."""
     if path.is_file():
         scan = canonical_scan(path, table.name)
         height = pl.scan_parquet(path).select(pl.len()).collect().item()
@@ -56,12 +58,21 @@ def gathered(table: Table, path: Path, limit: int) -> Iterator[pl.DataFrame]:
         return
     held: list[pl.DataFrame] = []
     for place in sorted(partitions(path)):
-        held.append(load(Source(table, canonical_scan(place, table.name), is_hive=True), str(path)))
-        if sum(one.height for one in held) >= limit:
+        rows = canonical_scan(place, table.name)
+        if held and sum(one.height for one in held) + counted(rows, place) > limit:
             yield pl.concat(held)
             held = []
+        held.append(load(Source(table, rows, is_hive=True), str(path)))
     if held:
         yield pl.concat(held)
+
+
+def counted(rows: pl.LazyFrame, place: Path) -> int:
+    """How many rows there are to read. Raises DataError when they cannot be."""
+    try:
+        return int(rows.select(pl.len()).collect().item())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(place, error) from error
 
 
 def ends(last: pl.DataFrame, table: Table, own: pl.DataFrame) -> pl.DataFrame:
@@ -70,7 +81,9 @@ def ends(last: pl.DataFrame, table: Table, own: pl.DataFrame) -> pl.DataFrame:
     return last if group is None else last.join(own.select(group).unique(), on=group, how="semi", nulls_equal=True)
 
 
-def latest(table: Table) -> pl.Expr:
-    """Time of the last row of each group."""
-    last = pl.col("ts").last()
-    return last if table.group is None else last.over(table.group)
+def closing(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Of some rows, those at the time of the last one of each group."""
+    if table.group is None:
+        return rows.filter(pl.col("ts").eq_missing(pl.col("ts").last()))
+    ends = rows.group_by(table.group).agg(pl.col("ts").last())
+    return rows.join(ends, on=[table.group, "ts"], how="semi", nulls_equal=True, maintain_order="left")

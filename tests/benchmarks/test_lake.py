@@ -72,6 +72,6 @@ def test_peak_memory_hardly_grows_while_rows_grow_tenfold(tmp_path: Path, capsys
             for one in pair:
                 rate = one["rows"] / one["seconds"]
                 print(f"\n{doing:>7} {one['rows']:>12,.0f} rows: peak {one['peak_mb']:.0f} MB, {rate:,.0f} rows/s")
-    for (few, many), most in ((grown, 1.4), (checked, 2.0)):  # a check keeps what it found and the times of every row
+    for (few, many), most in ((grown, 1.4), (checked, 1.25)):
         assert (few["rows"], many["rows"]) == sizes
         assert many["peak_mb"] < most * few["peak_mb"]

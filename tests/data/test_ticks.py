@@ -12,6 +12,7 @@ from data.errors import DataError
 from data.history import History
 from data.ticks import extent, tick_columns, tick_table
 from data.ticks_blocks import next_base_fee_wei
+from data.ticks_orders import by_second
 from data.timeline import KNOWN_AT, TICK, LookAheadError, ceil_tick, floor_tick, grid, join_as_of, require_known
 from tests.data.made import GWEI, PANEL, START, at, bars, blocks, counts, random_history, times
 
@@ -218,3 +219,13 @@ def test_the_order_and_chunks_of_rows_do_not_change_a_bit() -> None:
     split = {name: pl.concat([f.head(7), f.slice(7, 100), f.slice(107)], rechunk=False) for name, f in frames.items()}
     assert tick_table(Memory(split), PANEL, START, at(4 * 3600)).equals(whole)
     assert np.isfinite(whole["log_base_fee"].drop_nulls().to_numpy()).all()
+
+
+@given(gap=st.integers(1, 200), told_from=st.integers(0, 4000), tail=st.integers(1, 30))
+@settings(deadline=None, max_examples=20)
+def test_whether_the_collector_was_down_is_told_alike_from_any_second_on(gap: int, told_from: int, tail: int) -> None:
+    second = np.concatenate([np.repeat(np.arange(3800), 25), 3800 + gap + np.arange(tail)])
+    _, whole = by_second(second, None, 4100)
+    _, found = by_second(second, None, 4100, told_from)
+    np.testing.assert_array_equal(found[told_from:], whole[told_from:])
+    assert np.isnan(whole[3800 : 3800 + gap]).all()
