@@ -2,7 +2,8 @@
 
 Decided here: quantiles are averaged level by level (Vincent 1912; Lichtendahl, Grushka-Cockayne and Winkler 2013), so that the
 average of ordered quantiles is in order; weights differ by horizon and target, those of spike probabilities by target alone,
-so that they cannot fall with the horizon. Members may know different targets, features and contexts.
+so that they cannot fall with the horizon. Members may know different targets, features and contexts. Spike probabilities are read
+off the average's quantiles where that was learnt (`training.onset`), and are the members' average elsewhere.
 """
 
 import hashlib
@@ -18,10 +19,13 @@ from numpy.typing import NDArray
 from data.contract import Contract, Window
 from data.errors import UsageError
 from training.artefact import INPUT, OUTPUTS
+from training.onset import Onsets, add_onsets
+from training.stage import Stage
 
 Array = NDArray[np.float32]
 ARCHITECTURE = "combination"
 IR_VERSION = 10
+AVERAGE = "around/spike"  # the members' probabilities, averaged
 
 
 @dataclass(frozen=True)
@@ -79,26 +83,27 @@ def joined(members: Sequence[Member], contract: Contract) -> Contract:
     )
 
 
-def combined(members: Sequence[Member], weights: Weights, contract: Contract) -> bytes:
-    """One graph of the contract's signature, not calibrated yet; see `training.stage`."""
+def combined(members: Sequence[Member], weights: Weights, contract: Contract, onsets: Onsets | None = None) -> bytes:
+    """One graph of the contract's signature, not calibrated yet; see `training.stage`. Without `onsets` none is learnt."""
     import onnx
     from onnx import TensorProto, helper
 
     parts = [part_of(member, place, weights, contract) for place, member in enumerate(members)]
     sums = [
-        helper.make_node("Sum", [f"around{place}/{name}/weighted" for place in range(len(members))], [name])
-        for name in OUTPUTS
+        helper.make_node("Sum", [f"around{place}/{name}/weighted" for place in range(len(members))], [told])
+        for name, told in zip(OUTPUTS, (OUTPUTS[0], AVERAGE), strict=True)
     ]
+    spikes = Stage(len(contract.levels), "onset/")
+    add_onsets(spikes, onsets or Onsets.unknown(contract), contract, AVERAGE, OUTPUTS[1])
     answer = (len(contract.horizons), len(contract.targets))
     sizes = ((INPUT, (contract.context, len(contract.features))), (OUTPUTS[0], (*answer, len(contract.levels))))
     ports = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *size])
         for name, size in (*sizes, (OUTPUTS[1], answer))
     ]
-    nodes = [*chain.from_iterable(part.nodes for part in parts), *sums]
-    graph = helper.make_graph(
-        nodes, ARCHITECTURE, ports[:1], ports[1:], [one for part in parts for one in part.constants]
-    )
+    nodes = [*chain.from_iterable(part.nodes for part in parts), *sums, *spikes.nodes]
+    constants = [*chain.from_iterable(part.constants for part in parts), *spikes.constants]
+    graph = helper.make_graph(nodes, ARCHITECTURE, ports[:1], ports[1:], constants)
     opsets = {entry.domain: entry.version for part in parts for entry in part.opsets}
     imports = [helper.make_opsetid(domain, version) for domain, version in sorted(opsets.items())]
     model = helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)

@@ -28,6 +28,7 @@ from training.evaluation import Predict, answer, headlines
 from training.exporting import export_run
 from training.fitting import ARTEFACT, CONFIG, Fit, Verdict, begin, calibration_of, conclude, judge, write_json
 from training.keys import instantiated
+from training.onset import Onsets, learnt
 from training.preparation import Prepared
 from training.progress import bar
 from training.settings import PanelSettings, RunSettings, SplitSettings, plainly, require
@@ -35,6 +36,7 @@ from training.stacking import stacked
 from training.stage import with_calibration
 from training.tracking import Run, closing, code_version
 
+ONSET_ROWS = 16_000  # of the past, evenly, are enough for a line
 LITTLE = 288  # ticks of validation, and of calibration, are held out of the last fit
 MEMBERS, ARTEFACTS, WEIGHTS = "members", "artefacts", "weights.json"
 DESCRIPTION = "Fit several models on recorded history and make one artefact of their weighted average."
@@ -157,6 +159,7 @@ class Average:
 
     members: tuple[Member, ...]
     weights: Weights
+    onsets: Onsets
     contract: Contract
     shift: NDArray[np.float32]
 
@@ -165,8 +168,8 @@ class Average:
         """The average calibrated on the calibration period."""
         contract = joined(members, prepared.contract)
         raw = predictor(combined(members, weights, contract), settings.home)
-        shift = offsets(raw, prepared)
-        found = Average(tuple(members), weights, contract, shift)
+        shift, onsets = offsets(raw, prepared), foreseen(raw, prepared, contract)
+        found = Average(tuple(members), weights, onsets, contract, shift)
         calibration = calibration_of(found.offline(), prepared, settings)
         return replace(found, contract=msgspec.structs.replace(contract, calibration=calibration))
 
@@ -177,7 +180,7 @@ class Average:
 
     def graph(self, contract: Contract) -> bytes:
         """The artefact's graph under a contract."""
-        return with_calibration(combined(self.members, self.weights, contract), contract, self.shift)
+        return with_calibration(combined(self.members, self.weights, contract, self.onsets), contract, self.shift)
 
     def offline(self) -> Predict:
         """The graph without online calibration as a function of windows."""
@@ -264,6 +267,15 @@ def weighed(members: list[Member], start: Weights, prepared: Prepared) -> Weight
     alone = [predictor(combined([one], whole, prepared.contract), Path(one.contract.name)) for one in members]
     answers = [answer(predict, prepared.windows, rows)[0] for predict in alone]
     return stacked(start, answers, prepared.labels.ahead[rows], prepared.contract.levels)
+
+
+def foreseen(average: Predict, prepared: Prepared, contract: Contract) -> Onsets:
+    """How the average's quantiles tell spikes, learnt on some of all rows before the cut, of which the latest fitted no member."""
+    past = range(prepared.split.fit.start, prepared.split.calibration.stop)
+    rows = prepared.trainable(past, max(1, len(past) // ONSET_ROWS))
+    quantiles, _ = answer(average, prepared.windows, rows)
+    labels = replace(prepared.labels, **{name: part[rows] for name, part in vars(prepared.labels).items()})
+    return learnt(Onsets.unknown(contract), quantiles, prepared.windows[rows, -1], labels, contract)
 
 
 def predictor(model: bytes, where: Path) -> Predict:

@@ -16,6 +16,7 @@ from training.artefact import load, run
 from training.combination import Member, Weights, combined, joined, require_alike
 from training.combine import Combining, combine
 from training.export import export
+from training.onset import Onsets, distance
 from training.stacking import best, loss, stacked
 
 # One member knows both targets; the other one of them, from fewer columns of a shorter past.
@@ -54,6 +55,21 @@ def test_answers_are_averaged_by_target_and_horizon(members: list[Member]) -> No
     np.testing.assert_allclose(spike[:, :, 0], 0.25 * first_spike[:, :, 0] + 0.75 * second_spike[:, :, 0], atol=1e-6)
     assert (np.diff(quantiles, axis=-1) >= 0).all()
     assert (np.diff(spike, axis=1) >= -1e-6).all()
+
+
+def test_spikes_read_off_the_quantiles_are_those_of_the_arithmetic(members: list[Member]) -> None:
+    asked = windows(40, seed=3, holes=0.1)
+    onsets = Onsets(
+        np.float32([1.5, 0]), np.float32([[-1, 0], [-0.5, 0], [0, 0]]), np.float32([2, 0]), np.array([True, False])
+    )
+    weights = Weights.equal(members, SMALL)
+    quantiles, spike = run(load(combined(members, weights, SMALL, onsets), Path("combined")), asked)
+    _, average = run(load(combined(members, weights, SMALL), Path("combined")), asked)
+    far = distance(quantiles, asked[:, -1], SMALL)[:, :1]
+    assert np.isnan(far).any()
+    odds = onsets.constant[None, :, 0] - 1.5 * np.where(np.isnan(far), 2, far)
+    np.testing.assert_allclose(spike[:, :, 0], 1 / (1 + np.exp(-odds)), atol=1e-5)
+    np.testing.assert_array_equal(spike[:, :, 1], average[:, :, 1])
 
 
 def test_equal_weights_are_shared_by_those_who_know_a_target(members: list[Member]) -> None:
