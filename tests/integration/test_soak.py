@@ -22,7 +22,7 @@ MOST_MIB = 250.0
 @pytest.mark.parametrize(
     ("rounds", "posts", "orders"),
     [
-        pytest.param(12, 3, 600, marks=pytest.mark.integration),
+        pytest.param(10, 2, 400, marks=pytest.mark.integration),
         pytest.param(120, 100, 8400, marks=pytest.mark.long),  # 1 million of either
     ],
 )
