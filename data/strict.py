@@ -17,7 +17,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises UsageError when it cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             str(path), expected="a readable TOML file", found=str(error), remedy="correct the path or the file"
         ) from error

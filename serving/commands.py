@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from data.environment import history_folder, settings_told, tracking_server
 from data.errors import UsageError
 from serving import logs
-from serving.security import Access, keyring
+from serving.security import Access, keyring, require_certificates
 from serving.settings import Settings, check, is_loopback, read_settings
 from serving.tracing import tracer
 
@@ -47,6 +47,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is served the file is about to be read anyway
     settings = told(options)
     access = Access(settings.security, keyring(settings.security), is_loopback(settings.server.host))
+    require_certificates(settings.security)
     logs.begin(settings.log)
     from serving.desk import Desk
     from serving.models import Source

@@ -6,6 +6,7 @@ from a file or the environment, never from the configuration itself. Secrets are
 
 import hashlib
 import hmac
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,26 @@ def keyring(security: Security) -> Keyring:
         if not holds:  # what was found is a secret, so that it is not said
             raise UsageError(where, expected=expected, found="others", remedy="make them with `openssl rand -hex 24`")
     return Keyring(tuple((hashlib.sha256(token.secret.encode()).digest(), token.role) for token in tokens))
+
+
+def require_certificates(security: Security) -> None:
+    """Raise UsageError unless the files of TLS are what they are named as, without a pass phrase, which nobody could type in."""
+    if security.certificate is None or security.key is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    names, expected = (
+        f"{security.certificate} and {security.key}",
+        "a certificate and its own key without a pass phrase, as PEM",
+    )
+    try:
+        context.load_cert_chain(security.certificate, security.key, password="")
+        if security.client_ca is not None:
+            names, expected = security.client_ca, "certificates of an authority, as PEM"
+            context.load_verify_locations(security.client_ca)
+    except OSError as error:
+        raise UsageError(
+            names, expected=expected, found=str(error), remedy="correct [security] or the files"
+        ) from error
 
 
 def from_file(path: Path) -> tuple[Token, ...]:

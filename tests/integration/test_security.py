@@ -50,6 +50,8 @@ def test_tokens_decide_who_reads_and_who_operates(tmp_path: Path) -> None:
 
 def test_only_clients_with_a_certificate_of_the_authority_are_answered(tmp_path: Path) -> None:
     write_certificates(tmp_path)
+    (tmp_path / "other").mkdir()
+    write_certificates(tmp_path / "other")
     section = (
         '[security]\ncertificate = "server.pem"\nkey = "server.key"\nclient_ca = "ca.pem"\nclient_role = "operate"\n'
     )
@@ -58,6 +60,10 @@ def test_only_clients_with_a_certificate_of_the_authority_are_answered(tmp_path:
         trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{at}/healthz", verify=trusting)
+        strangers = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        strangers.load_cert_chain(tmp_path / "other" / "client.pem", tmp_path / "other" / "client.key")
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{at}/healthz", verify=strangers)
         trusting.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
         assert httpx.get(f"{at}/healthz", verify=trusting).status_code == 200
         assert httpx.put(f"{at}/v1/gateway", json={"demand_per_s": 1.0}, verify=trusting).status_code == 202

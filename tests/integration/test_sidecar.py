@@ -86,6 +86,8 @@ def test_settings_are_read_again_on_a_signal_and_no_request_is_dropped(config: P
         asked = [threads.submit(sidecar.ask, "GET", "/v1/plan") for _ in range(100)]
         sidecar.process.send_signal(signal.SIGHUP)
         asked += [threads.submit(sidecar.ask, "GET", "/v1/plan") for _ in range(200)]
+        for _ in range(20):
+            sidecar.process.send_signal(signal.SIGHUP)
         assert {answer.result()[0] for answer in asked} == {200}
         while sidecar.get("/v1/plan")["capacity"][0]["units"] < 44:
             pass

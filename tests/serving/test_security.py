@@ -10,8 +10,9 @@ from data.errors import UsageError
 from serving import security as module
 from serving.edge import Receive, Scope, Send
 from serving.guard import CLIENTS_KEPT, Allowance, Guard
-from serving.security import ROLES, Access, Keyring, Security, allows, keyring, needed
+from serving.security import ROLES, Access, Keyring, Security, allows, keyring, needed, require_certificates
 from serving.settings import check, read_settings
+from tests.integration.certificates import write_certificates
 from tests.serving.asgi import Answer, ask, send_one
 from tests.serving.made import write_config
 
@@ -194,3 +195,26 @@ def test_roles_are_ordered() -> None:
     ]  # fmt: skip
     assert needed("POST", "/v1/anything") == "operate"
     assert module.SHORTEST_SECRET == 16
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "authority", "named"),
+    [
+        ("none.pem", "server.key", None, "none.pem"),
+        ("garbage.pem", "server.key", None, "garbage.pem"),
+        ("server.pem", "client.key", None, "its own key"),
+        ("server.pem", "server.key", "none.pem", "certificates of an authority"),
+        ("server.pem", "server.key", "garbage.pem", "certificates of an authority"),
+    ],
+)
+def test_files_of_tls_that_cannot_be_used_are_named(
+    tmp_path: Path, certificate: str, key: str, authority: str | None, named: str
+) -> None:
+    write_certificates(tmp_path)
+    (tmp_path / "garbage.pem").write_text("garbage", "utf-8")
+    at = {"certificate": certificate, "key": key, "client_ca": authority}
+    made = {name: None if file is None else str(tmp_path / file) for name, file in at.items()}
+    with pytest.raises(UsageError, match=named):
+        require_certificates(Security(**made))  # type: ignore[arg-type]
+    require_certificates(Security(certificate=str(tmp_path / "server.pem"), key=str(tmp_path / "server.key")))
+    require_certificates(Security())

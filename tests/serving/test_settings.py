@@ -1,9 +1,12 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from data.errors import UsageError
-from serving.settings import check, is_loopback, read_settings
+from data.strict import convert, read_toml
+from serving.settings import Settings, check, is_loopback, read_settings, resolved
+from tests.serving.fuzzing import Spoiler
 from tests.serving.made import write_config
 
 DEPLOYED = Path(__file__).parents[2] / "serving" / "deploy" / "shaper.toml"
@@ -21,6 +24,25 @@ def test_the_deployed_example_is_sound() -> None:
     check(settings, str(DEPLOYED))
     assert settings.server.host == "127.0.0.1"
     assert [tier.name for tier in settings.venue.tiers] == ["critical", "hedge", "maker", "taker", "bulk"]
+
+
+def test_spoilt_settings_are_sound_or_said_to_be_wrong_and_nothing_else(tmp_path: Path) -> None:
+    sound, found = read_toml(DEPLOYED), Counter[str]()
+    for number in range(300):
+        spoilt = Spoiler(number).value(sound)
+        try:
+            check(resolved(convert(Settings, spoilt, "here"), tmp_path), "here")
+        except UsageError:
+            found["wrong"] += 1
+        else:
+            found["sound"] += 1
+    assert min(found.values()) > 30
+
+
+def test_what_is_nested_too_deeply_is_no_readable_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text("a = " + "[" * 5000 + "]" * 5000, "utf-8")
+    assert "expected a readable TOML file" in faults(path)
 
 
 def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
