@@ -51,7 +51,9 @@ class EnvoyPlane:
         self.kept = Kept.read(Path(own.state))
         self.discovery = Discovery(self.kept, metrics, now_s)
         tiers = [tier.name for tier in venue.by_priority]
-        self.quotas = Quotas(own, tiers, metrics, now_s)
+        first = min(tier.priority for tier in venue.tiers)
+        urgent = [tier.name for tier in venue.tiers if tier.priority == first]
+        self.quotas = Quotas(own, tiers, metrics, now_s, urgent)
         self.server: Any = None
 
     async def open(self) -> None:

@@ -1,11 +1,12 @@
 """The quota service (RLQS): token buckets pushed to every Envoy ahead of the surge, and what their reports say of demand.
 
 Decided here: several Envoys share a tier's quota max-min fairly by what each reported; a new bucket begins full, so a change below
-1 % is not worth one; a quota that does not change is said again before it would expire.
+1 % is not worth one; a quota that does not change is said again before it would expire. The most urgent class is counted and never
+refused: a plan may be older than the surge, and who may call an order urgent is settled before.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,9 +67,17 @@ class Meter:
 class Quotas:
     """The service; its methods are called on one event loop."""
 
-    def __init__(self, own: Envoy, tiers: Sequence[str], metrics: EnvoyMetrics, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        own: Envoy,
+        tiers: Sequence[str],
+        metrics: EnvoyMetrics,
+        now_s: Callable[[], float],
+        urgent: Collection[str] = (),
+    ) -> None:
         self.own = own
         self.tiers = tuple(tiers)
+        self.urgent = frozenset(urgent)
         self.metrics = metrics
         self.now_s = now_s
         self.rates: dict[str, float] = {}
@@ -92,8 +101,9 @@ class Quotas:
                     meter.outbox.put_nowait(self.told(tier, share))
 
     def told(self, tier: str, rate_per_s: float) -> Any:
-        """The message that assigns a tier its bucket, one without a bottom where nothing is enforced."""
-        bucket = strategy(rate_per_s, self.own.burst_s) if self.own.enforce else UNLIMITED
+        """The message that assigns a tier its bucket, one without a bottom where nothing is enforced and for an urgent tier."""
+        limited = self.own.enforce and tier not in self.urgent
+        bucket = strategy(rate_per_s, self.own.burst_s) if limited else UNLIMITED
         action = rlqs_pb2.RateLimitQuotaResponse.BucketAction(
             bucket_id=rlqs_pb2.BucketId(bucket={TIER_KEY: tier}),
             quota_assignment_action={

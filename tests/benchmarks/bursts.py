@@ -1,7 +1,7 @@
 """Bursts of orders at one proxy, by turns in two conditions: what it serves, and what an order costs it in CPU time.
 
 On a machine that is shared, throughput says as much about the neighbours as about the proxy; the CPU time of the proxy's own
-process does not, and is its reciprocal where the proxy is what limits.
+process does not, and is the reciprocal of its throughput where the proxy is what limits.
 """
 
 import re
@@ -25,7 +25,7 @@ class Burst:
 
 @dataclass(frozen=True)
 class Cost:
-    """Throughput of the second condition over that of the first, and CPU time of the first over the second: medians of turns."""
+    """Throughput of the second condition over that of the first (median of turns), and CPU time of the first over the second's."""
 
     throughput: float
     cpu: float
@@ -47,7 +47,7 @@ def burst(process: psutil.Process, address: str, tier: str, seconds: int) -> Bur
 
 
 def by_turns(switch: Callable[[bool], None], run: Callable[[], Burst], turns: int) -> Cost:
-    """Run in the first condition and, switched, in the second, by turns; the first pair warms up and does not count."""
+    """Run in both conditions by turns, told which by `switch`; the first pair warms up and does not count."""
     pairs = []
     for turn in range(turns + 1):
         found = {}

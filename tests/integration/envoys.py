@@ -113,10 +113,10 @@ def get(address: str, headers: dict[str, str], path: str = "/") -> tuple[int, st
 
 
 @contextmanager
-def envoy(folder: Path, own: Envoy, name: str = "one") -> Iterator[Proxy]:
+def envoy(folder: Path, own: Envoy, name: str = "one", venue: Venue = VENUE) -> Iterator[Proxy]:
     """Start an Envoy, hand it over once it is ready, and end it."""
     file = folder / f"{name}.json"
-    file.write_text(render(own, VENUE, name), "utf-8")
+    file.write_text(render(own, venue, name), "utf-8")
     options = ["--concurrency", "1", "--log-level", "warning", "--use-dynamic-base-id"]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(

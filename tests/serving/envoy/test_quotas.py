@@ -11,10 +11,11 @@ from serving.envoy.settings import Envoy
 class Bench:
     """A quota service under a clock that the test moves."""
 
-    def __init__(self, enforce: bool = True) -> None:
+    def __init__(self, enforce: bool = True, urgent: tuple[str, ...] = ()) -> None:
         self.now_s = 0.0
         own = Envoy((), hold_s=100.0, burst_s=1.0, enforce=enforce)
-        self.service = Quotas(own, ("maker", "taker"), EnvoyMetrics.create(CollectorRegistry()), lambda: self.now_s)
+        metrics = EnvoyMetrics.create(CollectorRegistry())
+        self.service = Quotas(own, ("maker", "taker"), metrics, lambda: self.now_s, urgent)
 
     def meter(self) -> Meter:
         meter = Meter()
@@ -48,6 +49,16 @@ def test_a_tier_that_an_envoy_meets_is_given_its_quota_at_once() -> None:
     assert bench.told(meter) == []
     bench.report(meter, "taker", 1, 0, 0)
     assert bench.told(meter) == [("taker", 40.0)]
+
+
+def test_an_urgent_tier_is_counted_and_never_refused() -> None:
+    bench = Bench(urgent=("maker",))
+    meter = bench.meter()
+    bench.service.push({"maker": 100.0, "taker": 40.0})
+    bench.report(meter, "maker", 10, 0, 5)
+    bench.report(meter, "taker", 1, 0, 5)
+    assert bench.told(meter) == [("maker", "blanket_rule"), ("taker", 40.0)]
+    assert bench.service.demand_per_s() == 2.2
 
 
 def test_envoys_share_a_quota_by_what_they_reported_and_the_rest_equally() -> None:
