@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
-from data.schemas import TABLES
 from shaper.venue import DemandMap
 
 ORDER_TABLES = ("request_counts", "arrivals")  # the first that has rows in the window tells; they count the same orders
+US = 1e6  # microseconds of a second
+LAG_US = {"request_counts": 1_000_000, "arrivals": 0}  # from a row's time until it is known
 Key = tuple[float, str | None]
 
 
@@ -67,16 +69,18 @@ class RecentOrders:
 
 def counted(name: str, frame: pl.DataFrame, tail_s: float) -> dict[Key, tuple[float, float]]:
     """(when known, orders) by time and tier, of the last seconds of a frame."""
-    orders = pl.col("count").sum() if "count" in frame.columns else pl.len()
-    seconds = pl.col("ts").dt.epoch("us") / 1e6
-    known = (TABLES[name].known_at.dt.epoch("us") / 1e6).alias("known")
-    rows = (
-        frame.select("tier", "ts", known, *(["count"] if "count" in frame.columns else []))
-        .filter(seconds >= seconds.max() - tail_s)
-        .group_by(seconds.alias("second"), "tier", "known")
-        .agg(orders.alias("orders"))
+    us = frame["ts"].to_numpy().astype("datetime64[us]").astype(np.int64)
+    recent = us >= us.max() - tail_s * US
+    orders = frame["count"].to_numpy()[recent] if "count" in frame.columns else np.ones(recent.sum())
+    known = us[recent] + LAG_US[name]
+    rows = zip(
+        us[recent].tolist(), known.tolist(), frame["tier"].to_numpy()[recent].tolist(), orders.tolist(), strict=True
     )
-    return {(second, tier): (known_s, float(n)) for second, tier, known_s, n in rows.iter_rows()}
+    found: dict[Key, tuple[float, float]] = {}
+    for second, known_us, tier, n in rows:
+        key = second / US, tier
+        found[key] = known_us / US, found.get(key, (0.0, 0.0))[1] + n
+    return found
 
 
 def mapped(demand: DemandMap, values: Mapping[str, float]) -> float | None:

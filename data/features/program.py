@@ -59,14 +59,16 @@ class Program:
         """Every row of what is asked for, (asked, rows), from the columns (rows,) of a table; NaN where unknown."""
         found = np.empty((len(self.asked), rows), dtype)
 
+        block = max(BLOCK, 2 * self.lookback)  # a block reads so many rows before it once more
+
         def fill(start: int) -> None:
-            stop = min(rows, start + BLOCK)
+            stop = min(rows, start + block)
             part = {name: table[name][max(0, start - self.lookback + 1) : stop] for name in self.columns}
             for row, values in zip(found, self.newest(part, stop - start), strict=True):
                 row[start:stop] = values
 
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            list(pool.map(fill, range(0, rows, BLOCK)))
+            list(pool.map(fill, range(0, rows, block)))
         return found
 
 

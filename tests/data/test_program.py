@@ -63,7 +63,7 @@ def test_the_newest_rows_have_the_bits_of_the_whole(rows: int) -> None:
 
 def test_blocks_of_rows_meet_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = tick_table(History.of(full_history(7, 30)), PANEL, START, at(30 * 3600))
-    made = compiled(every_feature())
+    made = programmed([spec for spec in specs(list(every_feature()), PANEL) if spec.lookback <= 35])
     table = arrays(ticks, made.columns)
     whole = made.whole(table, ticks.height)
     monkeypatch.setattr("data.features.program.BLOCK", 70)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.demand import RecentOrders, mapped
+from data.schemas import TABLES
+from serving.demand import ORDER_TABLES, RecentOrders, counted, mapped
 from shaper.venue import DemandMap
 from tests.serving.made import START, counts
 
@@ -75,3 +76,22 @@ def test_targets_imply_demand_through_the_map() -> None:
     assert mapped(demand, {"volatility": 2.0, "congestion": 0.5}) == math.exp(1.0)
     assert mapped(demand, {"volatility": 2.0, "congestion": math.nan}) is None
     assert mapped(demand, {"volatility": 2.0}) is None
+
+
+@settings(deadline=None)
+@given(
+    names=st.sampled_from(ORDER_TABLES),
+    rows=st.lists(st.tuples(st.integers(0, 90), st.sampled_from([None, "maker"])), min_size=1),
+)
+def test_orders_are_known_when_their_table_says(names: str, rows: list[tuple[int, str | None]]) -> None:
+    ts = [START + timedelta(seconds=second) for second, _ in rows]
+    columns = {"ts": ts, "tier": [tier for _, tier in rows], "count": [2] * len(rows), "work": [1.0] * len(rows)}
+    dtypes = TABLES[names].dtypes
+    frame = pl.DataFrame({name: pl.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
+    found = counted(names, frame, 30.0)
+    newest = max(second for second, _ in rows)
+    kept = frame.filter(pl.col("ts") >= START + timedelta(seconds=newest - 30))
+    assert {known for known, _ in found.values()} == {
+        at.timestamp() for at in kept.select(TABLES[names].known_at).to_series()
+    }
+    assert sum(orders for _, orders in found.values()) == kept.height * (2 if names == "request_counts" else 1)
