@@ -3,7 +3,7 @@
 Decided here: every comparison uses the same colours in the same order, so that a model keeps its colour from plot to plot.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -57,7 +57,7 @@ def fan(issued: Issued, horizon: int, title: str, path: Path) -> Path:
 
 
 def skill_by_horizon(curves: Mapping[str, Mapping[float, float]], tick_s: int, title: str, path: Path) -> Path:
-    """Skill over the time ahead, one line a model."""
+    """Skill over the time ahead, one line a model; a first step that is nearly arithmetic does not flatten the rest."""
     lines = {name: sorted(curve.items()) for name, curve in curves.items()}
     longest = max((step for line in lines.values() for step, _ in line), default=1) * tick_s
     unit, name = (60, "minutes") if longest >= 600 else (1, "seconds")
@@ -66,9 +66,22 @@ def skill_by_horizon(curves: Mapping[str, Mapping[float, float]], tick_s: int, t
         for colour, (model, line) in coloured(lines):
             axes.plot([h * tick_s / unit for h, _ in line], [v for _, v in line], marker=".", color=colour, label=model)
         axes.axhline(0, color=GREY, linewidth=1)
+        tallest, top = towering(lines.values())
+        if top is not None:
+            axes.set_ylim(top=top)
+            note = f"first step: up to {tallest:.2f}"
+            axes.annotate(note, (tick_s / unit, top), (8, -12), textcoords="offset points", color=INK, fontsize="small")
         axes.set(title=title, xlabel=f"{name} ahead", ylabel="skill against persistence")
         axes.legend(**OUTSIDE)
     return path
+
+
+def towering(lines: Iterable[Sequence[tuple[float, float]]]) -> tuple[float, float | None]:
+    """The largest value of any line, and where to end the axis (None: nowhere) if the first steps are beyond twice all others."""
+    values = [(step, value) for line in lines for step, value in line]
+    first, rest = ([v for step, v in values if (step == 1) == wanted] for wanted in (True, False))
+    tallest, other = max(first, default=0.0), max(rest, default=0.0)
+    return tallest, 1.25 * other if tallest > 2 * other > 0 else None
 
 
 def skill_by_hour(curves: Mapping[str, Mapping[float, float]], title: str, path: Path) -> Path:

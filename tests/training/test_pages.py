@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training import plots
 from training.pages.demo import largest
 from training.pages.replay import steepest
 from training.report import figures
@@ -63,3 +64,10 @@ def test_the_largest_surge_keeps_away_from_the_ends_and_from_unknown_values() ->
     value[[2, 60, 98]] = 9, 5, 9
     value[70] = np.nan
     assert largest(value, np.ones(100), margin=10) == 60
+
+
+def test_a_first_step_that_is_arithmetic_does_not_flatten_the_skill_of_the_others() -> None:
+    assert plots.towering([[(1, 0.96), (2, 0.24)], [(1, 0.0), (2, 0.2)]]) == (0.96, 0.3)
+    assert plots.towering([[(1, 0.4), (2, 0.24)]]) == (0.4, None)
+    assert plots.towering([[(1, 0.4)]]) == (0.4, None)
+    assert plots.towering([]) == (0.0, None)
