@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shaper.replay.contenders import Manner
-from shaper.replay.contest import BASELINES, OURS, Round, play_round, tune
+from shaper.replay.contest import BASELINES, ONE_SET, OURS, TO_BEAT, Round, play_round, tune
 from training.contests import ContestFile
 
 DRAWS = 2000
@@ -147,23 +147,28 @@ def results(contest: Contest) -> dict[str, Any]:
 
 def _delay(held: Held) -> dict[str, Any]:
     best = held.best_baseline
+    rivals = [name for name in (TO_BEAT, ONE_SET) if name in held.manners]
     return {
         "delay_s": held.delay_s,
         "clairvoyant_usd": float(held.bounds.mean()),
         "best_baseline": best,
         "policies": [figures(held, name) for name in held.manners],
-        "against_best_baseline": []
-        if best is None
-        else [
-            {
-                "policy": name,
-                "cost_change": asdict(held.change(name, best)),
-                "regret_ratio": asdict(held.regret_ratio(name, best)),
-            }
-            for name in held.manners
-            if name in OURS
-        ],
+        "against_best_baseline": [] if best is None else _against(held, best),
+        "against": {rival: _against(held, rival) for rival in rivals},
     }
+
+
+def _against(held: Held, rival: str) -> list[dict[str, Any]]:
+    """Change of cost, and ratio of regrets, of each of ours against another policy."""
+    return [
+        {
+            "policy": name,
+            "cost_change": asdict(held.change(name, rival)),
+            "regret_ratio": asdict(held.regret_ratio(name, rival)),
+        }
+        for name in held.manners
+        if name in OURS
+    ]
 
 
 def figures(held: Held, name: str) -> dict[str, Any]:

@@ -57,6 +57,17 @@ class OwnManner:
 
 
 @dataclass(frozen=True, slots=True)
+class OneSet:
+    """What the policy to beat goes by where it has, as ours, one set for all scenarios."""
+
+    headroom: float = 4.0
+    smoothing_s: float = 5.0
+    drain_s: float = 10.0
+    stabilisation_s: float = 60.0
+    room: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class ContestFile:
     """The whole file. `delays_s`: the replay is repeated with each of these actuation delays (none: the pool's own)."""
 
@@ -69,6 +80,7 @@ class ContestFile:
     sight: Sight = field(default_factory=Sight)
     conditions: Circumstance = field(default_factory=Circumstance)
     ours: OwnManner = field(default_factory=OwnManner)
+    one_set: OneSet = field(default_factory=OneSet)
     trust: TrustRules = field(default_factory=TrustRules)
     seeds: Seeds = field(default_factory=Seeds)
     policies: tuple[str, ...] = POLICIES
@@ -107,8 +119,9 @@ class ContestFile:
 
     def setting(self, delay_s: float) -> Setting:
         """The setting at one actuation delay."""
-        ours, leased_s = self.ours, self.conditions.lease_delays * delay_s
+        ours, rival, leased_s = self.ours, self.one_set, self.conditions.lease_delays * delay_s
         scaling = ReactiveSettings(ours.headroom, ours.smoothing_s, ours.drain_s, ours.stabilisation_s)
+        rivals = ReactiveSettings(rival.headroom, rival.smoothing_s, rival.drain_s, rival.stabilisation_s)
         return Setting(
             venue=replace(self.venue, pool=replace(self.venue.pool, actuation_delay_s=delay_s, cooldown_s=leased_s)),
             market=self.market,
@@ -119,6 +132,7 @@ class ContestFile:
             lag_s=self.conditions.lag_s,
             noise=self.conditions.noise,
             manner=Manner(scaling, every_s=self.venue.review_s, delay_noise=self.conditions.noise, trust=self.trust),
+            one_set=Manner(rivals, rival.room, self.venue.review_s),
             lifo_after_s=ours.lifo_after_s,
         )
 

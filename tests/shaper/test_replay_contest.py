@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from shaper.observed import Observed
+from shaper.replay import contest
 from shaper.replay.bound import least_cost_usd
 from shaper.replay.contenders import Autoscaled, Manner
 from shaper.replay.contest import (
     ADVERSARIAL,
     LEARNED,
+    ONE_SET,
     OURS,
     PERFECT,
     POLICIES,
@@ -23,6 +25,8 @@ from shaper.replay.contest import (
     run_of,
     settled,
     stage_of,
+    tune,
+    tune_for_all,
 )
 from shaper.replay.events import Fault, Stage, demand_by_tick, play
 from shaper.replay.foresight import Sight, learned, warnings
@@ -249,6 +253,22 @@ def test_tuning_takes_the_cheapest_value_of_each_setting_in_turn() -> None:
         Manner(ReactiveSettings(0.1, 5.0, 30.0, 60.0), 0.5, 5.0), lambda m: abs(m.room - 0.1) + m.scaling.headroom
     )
     assert (found.room, found.scaling.headroom) == (0.1, 0.1)
+
+
+def test_one_set_for_all_scenarios_has_the_least_mean_regret_and_is_not_tuned_on_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = replace(MANNER, scaling=replace(MANNER.scaling, headroom=3.0))
+    monkeypatch.setattr(contest, "COORDINATES", (lambda _: [MANNER, wide],))
+    calm, surge = (replace(SETTING, market=replace(MARKET, surges=surges)) for surges in ((), (SURGE,)))
+    found = tune_for_all((calm, surge), TO_BEAT, (10_001,))
+    regrets = {
+        manner: sum(one.entries[0][1].cost_usd / one.bound_usd for one in rounds)
+        for manner in (found, MANNER, wide)
+        if (rounds := [play_round(setting, {TO_BEAT: manner}, 10_001) for setting in (calm, surge)])
+    }
+    assert min(regrets.values()) == regrets[found]
+    assert tune(SETTING, ONE_SET, (10_001,)) == SETTING.one_set
 
 
 def test_ours_is_not_tuned_on_a_scenario_and_unknown_policies_are_refused() -> None:

@@ -42,10 +42,11 @@ def scenario(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("replay-*.toml")), ids=lambda path: path.stem)
-def test_every_shipped_scenario_is_valid_and_shares_one_set_of_parameters_of_ours(path: Path) -> None:
+def test_every_shipped_scenario_is_valid_and_shares_one_set_of_parameters(path: Path) -> None:
     file = read_contest(path)
     assert is_contest(path)
-    assert file.ours == read_contest(CONFIGS / "replay-systemic.toml").ours
+    systemic = read_contest(CONFIGS / "replay-systemic.toml")
+    assert (file.ours, file.one_set) == (systemic.ours, systemic.one_set)
     assert file.about
     assert len(file.reported) >= 20
 
@@ -93,6 +94,7 @@ def test_the_command_writes_results_a_page_and_runs(
         assert sum(policy["by_cause_usd"].values()) == pytest.approx(policy["cost_usd"])
         assert policy["regret"]["low"] <= policy["regret"]["value"] <= policy["regret"]["high"]
     assert delay["against_best_baseline"][0]["policy"] == LEARNED
+    assert delay["against"] == {TO_BEAT: delay["against_best_baseline"]}
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("<svg") == 2
     records = Store(tmp_path / "mlflow").records("replay")

@@ -16,7 +16,7 @@ EXAMPLE = """examples:
   shaper replay --scenario training/configs/replay-calm.toml --data history --model var/artefacts/demand-tcn --out var/replay
 
 A scenario with a stretch of history plays recorded orders as a fluid (policies: static, reactive, forecast-led, which needs
---model, clairvoyant). One with a market draws single orders from seeds and needs no data; its policies are ours and eight
+--model, clairvoyant). One with a market draws single orders from seeds and needs no data; its policies are ours and nine
 baselines. With --data it plays the last stretches of recorded orders instead, one a seed, and with --model a trained artefact
 forecasts them. Both write results.json and report.html.
 """

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shaper.replay.contest import BASELINES, LEARNED, OURS, PERFECT, TO_BEAT, flow_of, forecasts_of, run_of
+from shaper.replay.contest import BASELINES, LEARNED, ONE_SET, OURS, PERFECT, TO_BEAT, flow_of, forecasts_of, run_of
 from shaper.replay.events import TICK_S
 from shaper.replay.kernel import SERVED
 from shaper.replay.ledger import CAUSES, SURGING
@@ -123,7 +123,8 @@ def tuning_section(contest: Contest) -> Section:
         for name, manner in held.manners.items()
         if name in BASELINES
     )
-    text = "Each baseline's settings were the cheapest on the tuning seeds of this very scenario. Ours keeps one set everywhere."
+    text = "Each baseline's settings were the cheapest on the tuning seeds of this very scenario. "
+    text += f"Ours keeps one set everywhere, and so does {ONE_SET}."
     return Section(
         "What the baselines were tuned to",
         (text,),
@@ -187,7 +188,7 @@ def verdicts(contest: Contest) -> tuple[str, ...]:
     """In words, how ours did against the best baseline and the policy to beat at each delay."""
     lines = []
     for held in contest.held:
-        rivals = {name for name in (held.best_baseline, TO_BEAT) if name in held.manners}
+        rivals = {name for name in (held.best_baseline, TO_BEAT, ONE_SET) if name in held.manners}
         for rival in sorted(rivals):
             for name in (policy for policy in OURS if policy in held.manners):
                 change, ratio = held.change(name, rival), held.regret_ratio(name, rival)
