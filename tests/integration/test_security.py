@@ -26,7 +26,7 @@ name = "desk"
 role = "operate"
 secret = "{DESK}"
 """
-FUZZ_S = int(os.environ.get("SHAPER_FUZZ_S", "10"))  # a night's run: SHAPER_FUZZ_S=3600
+FUZZ_S = int(os.environ.get("SHAPER_FUZZ_S", "15"))  # a night's run: SHAPER_FUZZ_S=3600
 
 
 def config_with(folder: Path, section: str, feed: str = 'kind = "none"') -> Path:
