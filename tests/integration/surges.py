@@ -103,9 +103,9 @@ TRUST = {"forecast-led": "proven = true\nallowance_usd = 1.0", "reactive": "prio
 class Spell:
     """What is played: history from `start` to `until`, orders from `orders` on."""
 
-    start: datetime = SURGE - timedelta(seconds=65)
+    start: datetime = SURGE - timedelta(seconds=60)
     orders: datetime = SURGE - timedelta(seconds=35)
-    until: datetime = SURGE + timedelta(seconds=40)
+    until: datetime = SURGE + timedelta(seconds=35)
 
 
 def scenario() -> str:

@@ -27,7 +27,7 @@ def trained(folder: Path) -> tuple[Path, Path]:
         == 0
     )
     options = [word for key, value in FIT.items() for word in (f"--{key}", value)]
-    runs = ["--run.folder", str(folder / "runs"), "--run.store", str(folder / "mlflow")]
+    runs = ["--run.folder", str(folder / "runs"), "--run.track=false"]
     until = ["--data.history", str(folder / "world"), "--data.split.until", f"{SURGE:%Y-%m-%d}"]
     assert train(["boost", "--config", "training/configs/demand-boosting.yaml", *until, *runs, *options]) == 0
     return folder / "world", folder / "runs" / "demand-boosting" / "artefact"
