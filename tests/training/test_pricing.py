@@ -1,28 +1,19 @@
 """What forecasts are worth in money."""
 
 import datetime as dt
-import json
 from pathlib import Path
 
 import pytest
 
 from data.errors import DataError, UsageError
-from serving import cli
 from tests.serving import made
 from training import backtest, pricing, recipes
+from training.commands import backtest as command
 from training.folds import Fold, Rolling
 from training.pricing import Cost, flat, price, total
 from training.scenario import ScenarioFile, Stretch
 
 SCENARIO = Path(pricing.__file__).parent / "configs" / "replay.toml"
-SMALL = """
-run: {name: small}
-data:
-  panel: {task: demand, tick_s: 15, targets: [demand], families: [demand], roles: {}, context: 2,
-    horizons: [1, 2, 3, 4, 5, 6, 7, 8], levels: [0.05, 0.25, 0.5, 0.75, 0.95]}
-  split: {validation_days: 0.2, calibration_days: 0.3}
-regression: {}
-"""
 SINCE = made.START + dt.timedelta(hours=1)
 
 
@@ -79,19 +70,11 @@ def test_a_scenario_needs_a_forecast_of_demand(tmp_path: Path) -> None:
         backtest.run(asked)
 
 
-@pytest.mark.integration
-def test_a_backtest_on_a_simulated_world_shows_what_decisions_cost_next_to_accuracy(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    world, config = tmp_path / "world", tmp_path / "small.yaml"
-    assert cli.main(["data", "simulate", "market", "--days", "2", "--seed", "5", "--out", str(world)]) == 0
-    config.write_text(SMALL)
-    asked = ["--config", str(config), "--data.history", str(world), "--origin", "2024-01-02T12:00", "--step", "0.1"]
-    where = ["--folds", "1", "--scenario", str(SCENARIO), "--out", str(tmp_path), "--no-track"]
-    assert cli.main(["backtest", *asked, *where]) == 0
-    assert "cost against reactive" in capsys.readouterr().out
-    metrics = json.loads((tmp_path / "backtest" / "small" / "metrics.json").read_text("utf-8"))
-    assert {"test/demand/skill", "test/demand/cost_usd", "test/demand/cost_change"} <= metrics.keys()
+@pytest.mark.parametrize("priced", [True, False])
+def test_the_table_shows_what_decisions_cost_next_to_accuracy_where_it_is_known(priced: bool) -> None:
+    metrics = {"test/demand/cost_change": -0.1} if priced else {}
+    shown = command.table([backtest.Result("one", "demand", metrics, (), ({},), (0.5,), 15, {})])
+    assert ("cost against reactive" in [column.header for column in shown.columns]) == priced
 
 
 def test_stretches_add_up() -> None:
