@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from data.schemas import TABLES
 from shaper.venue import DemandMap
 
 ORDER_TABLES = ("request_counts", "arrivals")  # the first that has rows in the window tells; they count the same orders
 US = 1e6  # microseconds of a second
-LAG_US = {"request_counts": 1_000_000, "arrivals": 0}  # from a row's time until it is known
+LAG_US = {name: 1_000_000 * int(TABLES[name].lag_s) for name in ORDER_TABLES}  # from a row's time until it is known
 Key = tuple[float, str | None]
 
 

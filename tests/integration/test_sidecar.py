@@ -59,7 +59,6 @@ def test_rows_posted_under_the_wall_clock_lead_to_a_plan(config: Path) -> None:
 
 def test_plans_and_events_are_streamed_and_who_watches_does_not_delay_the_end(config: Path) -> None:
     import http.client
-    import time
 
     with running(config, "--history", str(config.parent / "history"), "--speed", "150") as sidecar:
         sidecar.wait_for("/readyz")
@@ -70,9 +69,8 @@ def test_plans_and_events_are_streamed_and_who_watches_does_not_delay_the_end(co
         seen: set[bytes] = set()
         while not {b"event: plan", b"event: event"} <= seen:
             seen.add(answer.readline().strip())
-        begun = time.monotonic()
         assert sidecar.stop() == 0
-        assert time.monotonic() - begun < 4  # an open connection is given 5 s
+        answer.read()  # to its last chunk, which a stream that is cut off when its time is up does not have
         connection.close()
 
 
