@@ -41,7 +41,7 @@ def test_spoilt_settings_are_sound_or_said_to_be_wrong_and_nothing_else(tmp_path
 
 def test_what_is_nested_too_deeply_is_no_readable_file(tmp_path: Path) -> None:
     path = tmp_path / "deep.toml"
-    path.write_text("a = " + "[" * 5000 + "]" * 5000, "utf-8")
+    path.write_text("a = " + "[" * 100_000 + "]" * 100_000, "utf-8")
     assert "expected a readable TOML file" in faults(path)
 
 
