@@ -39,7 +39,7 @@ def answered(method: Method[T]) -> Method[T]:
     async def answer(self: Any, asked: Any, context: Any) -> T:
         try:
             return await method(self, asked, context)
-        except grpc.aio.AbortError:
+        except grpc.aio.BaseError:  # the call has ended, by us or by whoever made it
             raise
         except (DataError, msgspec.ValidationError) as error:
             status = error.status if isinstance(error, RefusedError) else 422
