@@ -73,9 +73,9 @@ def test_features_against_pandas_and_mlforecast(threads: str, folder: Path, caps
         shown("transform", measured["mlforecast"], "mlforecast")
         shown_live(measured["live"])
     (_, cpu), (_, their_cpu) = measured["pandas"]["all"]
-    assert their_cpu > 1.2 * cpu
+    assert their_cpu > cpu  # about twice on a quiet machine
     (_, cpu), (_, their_cpu) = measured["mlforecast"]["all"]
-    assert their_cpu > 3 * cpu
+    assert their_cpu > 1.5 * cpu  # three to four times over a year of history, less over weeks
     ticks = sorted(tick[1] for tick in measured["live"]["ticks"])
     assert ticks[len(ticks) // 2] < measured["live"]["first"][1] / 3, (
         "a tick should cost far less than the first window"
