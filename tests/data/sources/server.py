@@ -81,13 +81,15 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.most_at_once = max(server.most_at_once, server.at_once)
             try:
                 address = urlsplit(self.path)
-                self.send(server.reply(address.path, dict(parse_qsl(address.query)), body))
+                reply = server.reply(address.path, dict(parse_qsl(address.query)), body)
+                time.sleep(reply.delay_s)
             finally:
+                # Before the answer leaves: whoever reads it may ask again while this thread still waits for its turn.
                 with server.lock:
                     server.at_once -= 1
+            self.send(reply)
 
         def send(self, reply: Reply) -> None:
-            time.sleep(reply.delay_s)
             try:
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
