@@ -35,8 +35,8 @@ $(BENCHMARK_STAMP): $(STAMP)
 demo: $(STAMP) ## the whole story offline, on a simulated world or on SHAPER_HISTORY
 	$(BIN)/shaper demo
 
-test: $(STAMP) ## the default tests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## the default tests, a process for each core
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-integration: $(STAMP) ## the tests that start real parts
 	$(BIN)/python -m pytest -m integration

@@ -18,11 +18,13 @@ from data.history import History
 from training.fitting import METRICS, write_json
 
 CONFIGS = Path(__file__).parent / "configs"
-SCENARIO = CONFIGS / "replay.toml"
+SCENARIO, TOLD = CONFIGS / "replay.toml", CONFIGS / "replay-systemic.toml"
+RIVALS = ("priority + LIFO, one set", "ours, learned")
 DONE = "steps.json"
 MODELS = ("persistence", "linear", "tcn")
 LEARNED = ("linear", "tcn")
 REPLAY_DAYS, HELD_OUT = 2.0, 0.2
+SEEDS = 6  # of the surge that is told: its interval is clear of zero, in half a minute
 STEPS = {"linear": 400, "tcn": 260}  # of the optimiser: enough for the losses to flatten, few enough for minutes
 EPOCH_STEPS, VALIDATE_EVERY = 40, 4  # a large history is validated on the way, a small one not after each few steps
 
@@ -67,8 +69,13 @@ class Story:
 
     @property
     def replay(self) -> Path:
-        """Folder of the replay's results."""
+        """Folder of the results of the replay of this history."""
         return self.home / "replay"
+
+    @property
+    def told(self) -> Path:
+        """Folder of the results of the replay of a surge that was told."""
+        return self.home / "told"
 
 
 def world_step(story: Story, days: float, seed: int) -> Step:
@@ -118,10 +125,11 @@ def serve_steps(story: Story, periods: Periods) -> list[Step]:
     span = ("--since", f"{periods.panel:%Y-%m-%dT%H:%M}", "--until", f"{periods.panel_end:%Y-%m-%dT%H:%M}")
     steps.append(Step("What it would have said of the held-out days", (*argv, *span), forecasts))
     words = ("--scenario", str(SCENARIO), "--data", str(story.history), "--model", str(story.artefact("demand")))
-    steps.append(
-        Step("The closed loop: does a forecast pay?", ("replay", *words, "--out", str(story.replay)), story.replay)
-    )
-    return steps
+    title = "The closed loop: does this forecast pay on these orders?"
+    steps.append(Step(title, ("replay", *words, "--out", str(story.replay)), story.replay))
+    words = ("--scenario", str(TOLD), *(word for name in RIVALS for word in ("--policy", name)), "--seeds", str(SEEDS))
+    title = "And when a warning comes 90 s before a surge to ten times the calm, and half of the warnings are false?"
+    return [*steps, Step(title, ("replay", *words, "--out", str(story.told)), story.told)]
 
 
 def export_step(story: Story, task: str) -> Step:

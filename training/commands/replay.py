@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from training.replaying import Replay
 
 TERMINAL_COLUMNS = 7  # of the page's table: up to the punctuality of the top tier
+CONTEST_COLUMNS = 5  # of a market's table: what 80 characters hold; the report has the rest
 EXAMPLE = """examples:
   shaper replay --scenario training/configs/replay.toml --data history --model var/artefacts/demand-tcn --out var/replay
   shaper replay --scenario training/configs/replay-systemic.toml --seeds 20 --track --out var/replay-systemic
@@ -133,13 +134,12 @@ def show_contest(held: "Contest", folder: Path) -> None:
     console = Console()
     for one in held.held:
         content = cost_table(one)
-        table = Table(
-            title=f"{held.file.name}: mean of {counted(len(one.rounds), 'seed')} at a delay of {one.delay_s:g} s"
-        )
-        for place, name in enumerate(content.header):
-            table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place == 0)
+        title = f"{held.file.name}: mean of {counted(len(one.rounds), 'seed')} at a delay of {one.delay_s:g} s"
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 0, 0, 1))
+        for place, name in enumerate(content.header[:CONTEST_COLUMNS]):
+            table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
         for place, row in enumerate(content.rows):
-            table.add_row(*row, style="bold" if place in content.best else None)
+            table.add_row(*row[:CONTEST_COLUMNS], style="bold" if place in content.best else None)
         console.print(table)
     for line in verdicts(held):
         console.print(line, highlight=False, markup=False)

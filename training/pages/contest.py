@@ -136,7 +136,8 @@ def surge_section(contest: Contest, held: Held) -> Section:
     """The first seed for the policy to beat and for ours, side by side."""
     setting, seed = contest.file.setting(held.delay_s), contest.file.reported[0]
     flow = flow_of(setting, seed)
-    shown = [name for name in (TO_BEAT, LEARNED) if name in held.manners] or list(held.manners)[:2]
+    rival = TO_BEAT if TO_BEAT in held.manners else ONE_SET
+    shown = [name for name in (rival, LEARNED) if name in held.manners] or list(held.manners)[:2]
     onset = onset_tick(flow, contest.file.market.calm_per_s)
     stretch = slice(max(onset - BEFORE_S, 0), onset + AFTER_S)
     courses = []
