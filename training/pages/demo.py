@@ -46,7 +46,9 @@ def page(story: Story, periods: Periods, origin: str) -> Page:
         Section("Look further", code="\n".join(look_further(story))),
     )
     subtitle = f"On {origin}. Held out: the panel from {periods.panel:%Y-%m-%d}, orders from {periods.demand:%Y-%m-%d %H:%M} UTC."
-    return Page("Predictive traffic shaper: the whole story", subtitle, (*cards(story), *told.cards, *replayed.cards), sections)
+    return Page(
+        "Predictive traffic shaper: the whole story", subtitle, (*cards(story), *told.cards, *replayed.cards), sections
+    )
 
 
 MODEL_TEXT = (
