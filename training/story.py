@@ -127,9 +127,10 @@ def serve_steps(story: Story, periods: Periods) -> list[Step]:
     words = ("--scenario", str(SCENARIO), "--data", str(story.history), "--model", str(story.artefact("demand")))
     title = "The closed loop: does this forecast pay on these orders?"
     steps.append(Step(title, ("replay", *words, "--out", str(story.replay)), story.replay))
-    words = ("--scenario", str(TOLD), *(word for name in RIVALS for word in ("--policy", name)), "--seeds", str(SEEDS))
+    rivals = (word for name in RIVALS for word in ("--policy", name))
+    argv = ("replay", "--scenario", str(TOLD), *rivals, "--seeds", str(SEEDS), "--out", str(story.told))
     title = "And when a warning comes 90 s before a surge to ten times the calm, and half of the warnings are false?"
-    return [*steps, Step(title, ("replay", *words, "--out", str(story.told)), story.told)]
+    return [*steps, Step(title, argv, story.told)]
 
 
 def export_step(story: Story, task: str) -> Step:
