@@ -128,9 +128,9 @@ def serve_steps(story: Story, periods: Periods) -> list[Step]:
     title = "The closed loop: does this forecast pay on these orders?"
     steps.append(Step(title, ("replay", *words, "--out", str(story.replay)), story.replay))
     rivals = (word for name in RIVALS for word in ("--policy", name))
-    argv = ("replay", "--scenario", str(TOLD), *rivals, "--seeds", str(SEEDS), "--out", str(story.told))
+    told = ("replay", "--scenario", str(TOLD), *rivals, "--seeds", str(SEEDS), "--out", str(story.told))
     title = "And when a warning comes 90 s before a surge to ten times the calm, and half of the warnings are false?"
-    return [*steps, Step(title, argv, story.told)]
+    return [*steps, Step(title, told, story.told)]
 
 
 def export_step(story: Story, task: str) -> Step:
