@@ -9,14 +9,16 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from data.contract import CARD_FILE, CONTRACT_FILE, DIGEST_KEY, MODEL_FILE, read_contract
 from data.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import httpx  # loaded on the first question to a registry: a start without one need not wait for it
 
 SCHEME = "models:/"
 PROXIED = "mlflow-artifacts"
@@ -43,8 +45,10 @@ class Server:
     basic: tuple[str, str] | None = None
     token: str | None = None
 
-    def client(self, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    def client(self, transport: "httpx.BaseTransport | None" = None) -> "httpx.Client":
         """A client that is known to the server."""
+        import httpx
+
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return httpx.Client(base_url=self.uri, auth=self.basic, headers=headers, timeout=TIMEOUT_S, transport=transport)
 
@@ -67,12 +71,16 @@ def parse(text: str) -> Reference:
     return Reference(*found.groups())
 
 
-def fetch(text: str, server: Server | None, cache: Path = CACHE, transport: httpx.BaseTransport | None = None) -> Path:
+def fetch(
+    text: str, server: Server | None, cache: Path = CACHE, transport: "httpx.BaseTransport | None" = None
+) -> Path:
     """The folder of a registered artefact, downloaded when it is not there yet.
 
     Raises UsageError for a malformed reference, DataError when there is no server to ask, no such model, or files that are no
     artefact; a server that cannot be reached is an error only where no copy is left.
     """
+    import httpx
+
     reference = parse(text)
     if server is None or urlsplit(server.uri).scheme not in ("http", "https"):
         found = "none" if server is None else server.uri
@@ -90,7 +98,7 @@ def fetch(text: str, server: Server | None, cache: Path = CACHE, transport: http
             raise refused(text, error.response) from error
 
 
-def download(reference: Reference, client: httpx.Client, home: Path) -> Path:
+def download(reference: Reference, client: "httpx.Client", home: Path) -> Path:
     """Ask which version it is and where its files are, and bring those that are missing."""
     name = reference.name
     found = (
@@ -109,7 +117,7 @@ def download(reference: Reference, client: httpx.Client, home: Path) -> Path:
     return folder
 
 
-def ask(client: httpx.Client, path: str, **query: str | None) -> Any:
+def ask(client: "httpx.Client", path: str, **query: str | None) -> Any:
     """One answer of the registry's interface."""
     response = client.get(f"/api/2.0/mlflow/{path}", params=query)
     response.raise_for_status()
@@ -124,7 +132,7 @@ def is_whole(folder: Path, digest: str | None) -> bool:
         return False
 
 
-def bring(client: httpx.Client, where: str, folder: Path) -> None:
+def bring(client: "httpx.Client", where: str, folder: Path) -> None:
     """Bring an artefact's files into a folder, whole or not at all."""
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -143,13 +151,13 @@ def bring(client: httpx.Client, where: str, folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def read(client: httpx.Client, where: str, name: str) -> bytes | None:
+def read(client: "httpx.Client", where: str, name: str) -> bytes | None:
     """The content of a file below an artefact's address; none where there is no such file."""
     place = urlsplit(where)
     if place.scheme == PROXIED:
         path = quote(f"{place.path.strip('/')}/{name}")
         response = client.get(f"/api/2.0/mlflow-artifacts/artifacts/{path}")
-        if response.status_code == httpx.codes.NOT_FOUND:
+        if response.status_code == HTTPStatus.NOT_FOUND:
             return None
         response.raise_for_status()
         return response.content
@@ -182,7 +190,7 @@ def last_known(reference: Reference, home: Path, text: str, why: str) -> Path:
     return home / version
 
 
-def refused(text: str, response: httpx.Response) -> DataError:
+def refused(text: str, response: "httpx.Response") -> DataError:
     """The error of a server that answers, but has no such model or does not know us."""
     try:
         found = str(response.json().get("message", response.status_code))

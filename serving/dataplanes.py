@@ -1,6 +1,7 @@
 """Prepare the proxies that enforce plans: render, check and apply their configurations.
 
-Decided here: which data planes there are; each has a package of its own, and what needs an extra is loaded only where it is used.
+Decided here: which data planes there are; each has a package of its own, loaded only where it is named, so that the sidecar starts
+quickly and extras need not be there.
 """
 
 import argparse
@@ -9,15 +10,9 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 
 from data.errors import UsageError
-from serving.capacity.processes import ProcessPlane
-from serving.capacity.webhook import WebhookPlane
-from serving.chain.plane import ChainWatch
 from serving.dataplane import DataPlane
-from serving.embedded.plane import EmbeddedGateway
 from serving.envoy import commands as envoy
 from serving.haproxy import commands as haproxy
-from serving.haproxy.agent import Agent
-from serving.haproxy.plane import HAProxyPlane
 from serving.leases.settings import Leases
 from serving.settings import Settings, check, read_settings
 
@@ -56,8 +51,13 @@ def planes_of(settings: Settings, registry: CollectorRegistry, now_s: Callable[[
     """The data planes that the settings name, with their metrics in a registry; `now_s` is the feed's clock."""
     own, planes = settings.dataplane, list[DataPlane]()
     if settings.gateway is not None:
+        from serving.embedded.plane import EmbeddedGateway
+
         planes.append(EmbeddedGateway(settings.gateway, settings.venue, registry, settings.feed.demand_window_s))
     if own.haproxy is not None:
+        from serving.haproxy.agent import Agent
+        from serving.haproxy.plane import HAProxyPlane
+
         planes.append(leased(HAProxyPlane(own.haproxy, settings.venue), settings.leases, registry))
         if own.haproxy.agent_port is not None:
             planes.append(Agent(own.haproxy.agent_port, now_s))
@@ -70,10 +70,16 @@ def planes_of(settings: Settings, registry: CollectorRegistry, now_s: Callable[[
 
         planes.append(KedaPlane(own.keda, settings.venue))
     if own.webhook is not None:
+        from serving.capacity.webhook import WebhookPlane
+
         planes.append(WebhookPlane(own.webhook))
     if own.processes is not None:
+        from serving.capacity.processes import ProcessPlane
+
         planes.append(ProcessPlane(own.processes, settings.venue))
     if settings.chain is not None:
+        from serving.chain.plane import ChainWatch
+
         planes.append(ChainWatch(settings.chain))
     return tuple(planes)
 
