@@ -33,6 +33,7 @@ from serving.planes import Link, ask
 from serving.series import Series
 from serving.state import Board, Update
 from serving.tracing import Tracer, Untraced
+from shaper import solvers
 from shaper.plan import Plan
 
 LOG = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ class Sidecar:
 
     async def run(self) -> None:
         """Step until the feed ends."""
+        await self.work(solvers.load)
         try:
             async for step in self.feed.steps():
                 await self.advance(step)

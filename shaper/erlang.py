@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from scipy.optimize import brentq, minimize_scalar
+from shaper.solvers import optimize
 
 NORMAL = NormalDist()
 NEGLIGIBLE = 1e-15  # states rarer than this, relative to the commonest, end the sum of Erlang-A
@@ -58,14 +58,17 @@ def beta_for_delay(probability: float) -> float:
     """The β at which an order waits with a probability in (0, 1), by root finding; at most 8."""
     if halfin_whitt(8.0) >= probability:
         return 8.0
-    return float(brentq(lambda beta: halfin_whitt(beta) - probability, 1e-9, 8.0))
+    return float(optimize().brentq(lambda beta: halfin_whitt(beta) - probability, 1e-9, 8.0))
 
 
 def economic_beta(wait_usd_per_s: float, server_usd_per_s: float) -> float:
     """The β at which servers and waiting cost least together: argmin β + r·P(β)/β, r the ratio of the two costs, within 0.01..8."""
     ratio = wait_usd_per_s / server_usd_per_s
-    found = minimize_scalar(lambda beta: beta + ratio * halfin_whitt(beta) / beta, bounds=(0.01, 8.0), method="bounded")
-    return float(found.x)
+
+    def cost(beta: float) -> float:
+        return beta + ratio * halfin_whitt(beta) / beta
+
+    return float(optimize().minimize_scalar(cost, bounds=(0.01, 8.0), method="bounded").x)
 
 
 def square_root_servers(load: float, beta: float) -> int:

@@ -13,9 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtr
 
 from shaper.forecast import Forecast
+from shaper.solvers import special
 
 Floats = NDArray[np.float64]
 
@@ -51,8 +51,8 @@ def first_passage(distances: Floats, sigma: float, drift: float, horizon_s: floa
         return np.asarray(reached | (gap == 0), dtype=np.float64)
     toward = np.sign(distances) * drift
     root = sigma * math.sqrt(horizon_s)
-    direct = ndtr((-gap + toward * horizon_s) / root)
-    reflected = np.exp(2 * toward * gap / sigma**2 + log_ndtr((-gap - toward * horizon_s) / root))
+    direct = special().ndtr((-gap + toward * horizon_s) / root)
+    reflected = np.exp(2 * toward * gap / sigma**2 + special().log_ndtr((-gap - toward * horizon_s) / root))
     return np.where(gap == 0, 1.0, np.minimum(direct + reflected, 1.0))
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from shaper.intents import eligible, objective
 from shaper.routing import SEGMENTS, groups, pieces, value_usd_per_s, wait_s
+from shaper.solvers import optimize
 from shaper.tiers import PARTS, largest_remainder
 from shaper.venue import Tier, Venue
 
@@ -75,7 +75,7 @@ def _solve(venue: Venue, demand_per_s: float, allowed: NDArray[np.bool_], capped
         rows = np.array([[float(i in members) for i in range(len(nodes))] for members, _ in caps])
         limits["A_ub"] = np.hstack([np.tile(rows, len(tiers)), np.zeros((len(caps), loads))])
         limits["b_ub"] = np.array([cap * demands.sum() for _, cap in caps])
-    found = linprog(
+    found = optimize().linprog(
         cost,
         A_eq=np.vstack([by_tier, by_node]),
         b_eq=np.concatenate([demands, np.zeros(len(nodes))]),

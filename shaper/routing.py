@@ -6,9 +6,9 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import linprog
 
 from shaper.forecast import Curve
+from shaper.solvers import optimize
 from shaper.tiers import PARTS
 from shaper.venue import Node, Venue
 
@@ -153,7 +153,7 @@ def programmed(cost: list[list[float]], room: list[list[float]], groups: list[Gr
     limits = {"A_ub": np.repeat(rows, SEGMENTS, axis=1), "b_ub": [cap for _, cap in groups]} if groups else {}
     flat = [c for row in cost for c in row]
     bounds = [(0.0, r) for row in room for r in row]
-    found = linprog(flat, A_eq=np.ones((1, len(flat))), b_eq=[1.0], bounds=bounds, method="highs", **limits)
+    found = optimize().linprog(flat, A_eq=np.ones((1, len(flat))), b_eq=[1.0], bounds=bounds, method="highs", **limits)
     return found.x.reshape(len(cost), SEGMENTS).sum(axis=1).tolist() if found.status == 0 else None
 
 

@@ -13,15 +13,25 @@ PACKAGES = ("data", "models", "training", "shaper", "serving")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
+def loaded_of(packages: set[str], code: str) -> list[str]:
+    """Which of some packages a fresh interpreter has loaded after some code."""
+    shown = f"{code}\nimport sys; print(*sorted({{name.split('.')[0] for name in sys.modules}} & {packages}))"
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout.split()
+
+
 def test_importing_the_sidecar_loads_nothing_of_training() -> None:
     code = (
-        "import pkgutil, importlib, sys, serving\n"
-        "for module in pkgutil.walk_packages(serving.__path__, 'serving.'): importlib.import_module(module.name)\n"
-        "print(sorted({name.split('.')[0] for name in sys.modules} & "
-        "{'torch', 'lightning', 'mlflow', 'pandas', 'sklearn', 'numba', 'matplotlib', 'models', 'training'}))"
+        "import pkgutil, importlib, serving\n"
+        "for module in pkgutil.walk_packages(serving.__path__, 'serving.'): importlib.import_module(module.name)"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert shown.stdout.strip() == "[]"
+    training = {"torch", "lightning", "mlflow", "pandas", "sklearn", "numba", "matplotlib", "models", "training"}
+    assert loaded_of(training, code) == []
+
+
+def test_a_sidecar_answers_before_it_loads_what_it_may_need_later() -> None:
+    later = {"scipy", "httpx", "tenacity", "grpc", "websockets", "redis"}
+    assert loaded_of(later, "import serving.commands, serving.desk, serving.server") == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
