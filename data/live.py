@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from data.contract import Contract
 from data.errors import DataError
 from data.features.registry import programmed, specs
+from data.features.stream import Plan, Stream
 from data.history import known, require_zone
 from data.live_check import checked, last_known_at
 from data.live_rows import Near, compact, cut, earliest, joined, of_any, until
@@ -25,6 +26,7 @@ from data.ticks import filled, margin, sources_of
 from data.timeline import floor_tick
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+FEW = 8  # ticks up to which each is computed by itself
 
 
 class LivePanel:
@@ -37,6 +39,7 @@ class LivePanel:
         self.contract = contract
         self.tick = timedelta(seconds=contract.panel.tick_s)
         self.program = programmed(specs(contract.feature_names, contract.panel))
+        self.plan = Plan(self.program)
         self.columns = empty(self.program.columns, contract.panel.tick_s).names
         fed = sources_of(self.columns, contract.panel, TABLES)
         self.kept = frozenset(fed) | (frozenset({"arrivals"}) if "request_counts" in fed else frozenset())
@@ -99,6 +102,7 @@ class LivePanel:
         """A panel with the same rows, to which others may be appended; only one of the two may go on."""
         trial = copy.copy(self)
         trial.buffers, trial.near = dict(self.buffers), dict(self.near)
+        trial.stream = self.stream and self.stream.copy()
         return trial
 
     def forget(self) -> None:
@@ -107,7 +111,9 @@ class LivePanel:
         self.forget_features()
 
     def forget_features(self) -> None:
-        """Drop the last window."""
+        """Drop the last window, and what the features of the next tick would be computed from."""
+        self.stream: Stream | None = None
+        self.stream_end = NEVER
         self.matrix, self.matrix_end = np.empty((0, len(self.contract.features)), np.float32), NEVER
 
     def forget_from(self, first: datetime) -> None:
@@ -139,10 +145,17 @@ class LivePanel:
 
     def evaluated(self, last: datetime, count: int) -> NDArray[np.float32]:
         """Features (count, features) of the ticks up to one; those before them are in `matrix` already, or were dropped."""
-        table = self.ticks.table(self.ticks.length - self.steps(last, self.ticks_end))
+        ticks = self.ticks.length - self.steps(last, self.ticks_end)
         found = np.empty((count, len(self.contract.features)), np.float32)
-        for column, values in zip(found.T, self.program.newest(table, count), strict=True):
-            column[:] = values
+        if count <= FEW and self.stream is not None and self.stream.back(self.steps(last, self.stream_end) + count):
+            for row, place in zip(found, range(ticks - count, ticks), strict=True):
+                row[:] = self.stream.advance(self.ticks.row(place, self.program.columns))
+        else:
+            table = self.ticks.table(ticks)
+            for column, values in zip(found.T, self.program.newest(table, count), strict=True):
+                column[:] = values
+            self.stream = self.plan.start(table, ticks)
+        self.stream_end = last
         return found
 
     def ticks_until(self, last: datetime) -> None:

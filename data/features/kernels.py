@@ -103,9 +103,10 @@ def window_mean(rows: int, sums: Array, counted: Array, window: int, least: int)
     return np.asarray(total / (divisor(rows, sums, counted, window, least) * GRAINS))
 
 
-def window_most(rows: int, values: Array, of: Array, window: int, least: int) -> Array:
+def window_most(rows: int, values: Array, window: int, least: int) -> Array:
     """Largest known value in a window, unknown if fewer than `least` are known."""
-    values, of = newest(values, min(len(values), rows + window - 1)), of[-(rows + window - 1) :]
+    values = newest(values, min(len(values), rows + window - 1))
+    of = known(len(values), values)
     before = np.full(rows + window - 1 - len(values), -np.inf)
     most, width = np.concatenate([before, np.where(of, values, -np.inf) if len(of) else values]), 1
     while width < window:  # maxima of twice as many rows, and at last of the window
@@ -150,6 +151,11 @@ def quantile(values: Array, least: int, share: float) -> float:
         return float(np.partition(told, below)[below])
     ranked = np.partition(told, (below, below + 1))
     return float((place - below) * (ranked[below + 1] - ranked[below]) + ranked[below])
+
+
+def looked_up(table: Array, places: Array) -> Array:
+    """Values of a table at some places, which are whole numbers."""
+    return np.asarray(table[places.astype(np.intp)])
 
 
 def mean_of_known(*columns: Array) -> Array:

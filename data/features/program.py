@@ -6,7 +6,7 @@ cache; blocks share the cores that polars may use.
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +19,13 @@ BLOCK = 8192  # rows
 
 
 class Step(NamedTuple):
-    """One column: a kernel and the places of its inputs; `reach`, of how many rows before its own it reads them."""
+    """One column: a kernel and the places of its inputs; `reach`, of how many rows before its own it reads them.
+
+    Steps of one `key` differ in their inputs only.
+    """
 
     run: Kernel
+    key: tuple[Any, ...]
     inputs: tuple[int, ...] = ()
     reach: int = 0
 
@@ -70,6 +74,12 @@ class Program:
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
             list(pool.map(fill, range(0, rows, block)))
         return found
+
+
+def asking(program: Program, asked: Mapping[str, int]) -> Program:
+    """A program for other places of the same steps."""
+    before, spent = needs(len(program.columns), program.steps, asked.values())
+    return replace(program, asked=asked, before=before, spent=spent)
 
 
 def needs(
