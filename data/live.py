@@ -22,7 +22,7 @@ from data.live_check import checked, last_known_at
 from data.live_rows import Near, compact, cut, earliest, joined, of_any, until
 from data.live_ticks import empty
 from data.schemas import TABLES, Table
-from data.ticks import filled, margin, sources_of
+from data.ticks import feeds_of, filled, margin, sources_of
 from data.timeline import floor_tick
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -75,11 +75,11 @@ class LivePanel:
             return
         table = schema.name
         merged, touched, follow = joined(self.buffers.get(table, rows.clear()), rows, schema)
-        if table in self.buffers:
-            self.forget_from(floor_tick(touched, self.contract.panel.tick_s) + self.tick)
-        else:
+        is_first, self.buffers[table] = table not in self.buffers, compact(merged)
+        if is_first:
             self.forget()  # a first row may bring another source of a column
-        self.buffers[table] = compact(merged)
+        else:
+            self.forget_from(floor_tick(touched, self.contract.panel.tick_s) + self.tick)
         near = self.near.pop(table, None)
         followed = near.followed(rows) if near is not None and follow else None
         if followed is not None:
@@ -108,6 +108,7 @@ class LivePanel:
     def forget(self) -> None:
         """Drop all that was computed."""
         self.ticks = empty(self.program.columns, self.contract.panel.tick_s)
+        self.feeds = feeds_of(self.columns, self.contract.panel, self.buffers)
         self.forget_features()
 
     def forget_features(self) -> None:
@@ -180,9 +181,9 @@ class LivePanel:
         end = 1000 * np.arange(first_s, last_s + tick_s, tick_s, dtype=np.int64)
         rows = {
             name: until(self.newest_rows(name, first - self.margins[name], for_tick=first == last), last)
-            for name in sources_of(self.columns, self.contract.panel, self.buffers)
+            for name in dict.fromkeys(feed.table for feed in self.feeds)
         }
-        found = filled(end, rows, self.contract.panel, self.columns)
+        found = filled(end, rows, self.contract.panel, self.feeds)
         self.ticks = self.ticks.followed(found, end, self.contract.lookback)
 
     def newest_rows(self, name: str, since: datetime, *, for_tick: bool) -> pl.DataFrame:

@@ -5,12 +5,13 @@ kernels are those of history; a sum grows by its row, and a window is the differ
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.features.kernels import Array
+from data.features.kernels import ROWWISE, Array
 from data.features.program import Step
 from data.fixedpoint import GRAINS
 
@@ -71,15 +72,15 @@ def work(group: Sequence[Placed], rows: Mapping[int, int]) -> Work:
         case "grains" | "wholes" | "counts":
             return grown(name, np.array([rows[place] for place in out.tolist()]), inputs)
         case "known":
-            return elementwise(lambda _, values: np.isfinite(values), out, inputs)
-    return elementwise(group[0].step.run, out, inputs)
+            return elementwise(np.isfinite, out, inputs)
+    return elementwise(ROWWISE.get(name) or partial(group[0].step.run, len(out)), out, inputs)
 
 
 def elementwise(run: Callable[..., Any], out: Index, inputs: Sequence[Index]) -> Work:
     """Of values of the same row."""
 
     def fill(now: NDArray[np.float64], _values: Kept, _sums: Kept) -> None:
-        now[out] = run(len(out), *[now[places] for places in inputs])
+        now[out] = run(*[now.take(places) for places in inputs])
 
     return fill
 
