@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.features.kernels import Array, newest
-from data.features.program import Program, asking
+from data.features.program import Program
 from data.features.side_by_side import OF_SUMS, SUMS, Placed, rounds, work
 
 SPARE = 32  # ticks
@@ -89,7 +89,7 @@ class Plan:
         self.summed = [place for place, step in placed if step.key[0] in SUMS]
         self.numbers = {place: step.run(1) for place, step in placed if step.key[0] == "number"}
         kept = [*self.read_back.tolist(), *self.summed]
-        self.history = asking(program, {str(place): place for place in kept})
+        self.history = program.cut({str(place): place for place in kept})
         self.need = max((step.reach for step in back), default=0)
         self.window = max((step.reach + 1 for step in program.steps if step.key[0] in OF_SUMS), default=0)
         rows = {place: row for of in (self.read_back.tolist(), self.summed) for row, place in enumerate(of)}
