@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from data.contract import Contract
 from data.errors import DataError
 from data.features.registry import programmed, specs
+from data.features.stream import Plan, Stream
 from data.history import known, require_zone
 from data.live_check import checked, last_known_at
 from data.live_rows import Near, compact, cut, earliest, joined, of_any, until
 from data.live_ticks import empty
 from data.schemas import TABLES, Table
-from data.ticks import filled, margin, sources_of
+from data.ticks import feeds_of, filled, margin, sources_of
 from data.timeline import floor_tick
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+FEW = 8  # ticks up to which each is computed by itself
 
 
 class LivePanel:
@@ -37,6 +39,7 @@ class LivePanel:
         self.contract = contract
         self.tick = timedelta(seconds=contract.panel.tick_s)
         self.program = programmed(specs(contract.feature_names, contract.panel))
+        self.plan = Plan(self.program)
         self.columns = empty(self.program.columns, contract.panel.tick_s).names
         fed = sources_of(self.columns, contract.panel, TABLES)
         self.kept = frozenset(fed) | (frozenset({"arrivals"}) if "request_counts" in fed else frozenset())
@@ -72,11 +75,11 @@ class LivePanel:
             return
         table = schema.name
         merged, touched, follow = joined(self.buffers.get(table, rows.clear()), rows, schema)
-        if table in self.buffers:
-            self.forget_from(floor_tick(touched, self.contract.panel.tick_s) + self.tick)
-        else:
+        is_first, self.buffers[table] = table not in self.buffers, compact(merged)
+        if is_first:
             self.forget()  # a first row may bring another source of a column
-        self.buffers[table] = compact(merged)
+        else:
+            self.forget_from(floor_tick(touched, self.contract.panel.tick_s) + self.tick)
         near = self.near.pop(table, None)
         followed = near.followed(rows) if near is not None and follow else None
         if followed is not None:
@@ -99,15 +102,19 @@ class LivePanel:
         """A panel with the same rows, to which others may be appended; only one of the two may go on."""
         trial = copy.copy(self)
         trial.buffers, trial.near = dict(self.buffers), dict(self.near)
+        trial.stream = self.stream and self.stream.copy()
         return trial
 
     def forget(self) -> None:
         """Drop all that was computed."""
         self.ticks = empty(self.program.columns, self.contract.panel.tick_s)
+        self.feeds = feeds_of(self.columns, self.contract.panel, self.buffers)
         self.forget_features()
 
     def forget_features(self) -> None:
-        """Drop the last window."""
+        """Drop the last window, and what the features of the next tick would be computed from."""
+        self.stream: Stream | None = None
+        self.stream_end = NEVER
         self.matrix, self.matrix_end = np.empty((0, len(self.contract.features)), np.float32), NEVER
 
     def forget_from(self, first: datetime) -> None:
@@ -139,10 +146,17 @@ class LivePanel:
 
     def evaluated(self, last: datetime, count: int) -> NDArray[np.float32]:
         """Features (count, features) of the ticks up to one; those before them are in `matrix` already, or were dropped."""
-        table = self.ticks.table(self.ticks.length - self.steps(last, self.ticks_end))
+        ticks = self.ticks.length - self.steps(last, self.ticks_end)
         found = np.empty((count, len(self.contract.features)), np.float32)
-        for column, values in zip(found.T, self.program.newest(table, count), strict=True):
-            column[:] = values
+        if count <= FEW and self.stream is not None and self.stream.back(self.steps(last, self.stream_end) + count):
+            for row, place in zip(found, range(ticks - count, ticks), strict=True):
+                row[:] = self.stream.advance(self.ticks.row(place, self.program.columns))
+        else:
+            table = self.ticks.table(ticks)
+            for column, values in zip(found.T, self.program.newest(table, count), strict=True):
+                column[:] = values
+            self.stream = self.plan.start(table, ticks)
+        self.stream_end = last
         return found
 
     def ticks_until(self, last: datetime) -> None:
@@ -167,9 +181,9 @@ class LivePanel:
         end = 1000 * np.arange(first_s, last_s + tick_s, tick_s, dtype=np.int64)
         rows = {
             name: until(self.newest_rows(name, first - self.margins[name], for_tick=first == last), last)
-            for name in sources_of(self.columns, self.contract.panel, self.buffers)
+            for name in dict.fromkeys(feed.table for feed in self.feeds)
         }
-        found = filled(end, rows, self.contract.panel, self.columns)
+        found = filled(end, rows, self.contract.panel, self.feeds)
         self.ticks = self.ticks.followed(found, end, self.contract.lookback)
 
     def newest_rows(self, name: str, since: datetime, *, for_tick: bool) -> pl.DataFrame:

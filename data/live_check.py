@@ -1,16 +1,16 @@
 """Rows that come into a running process, against the rules of their table.
 
-Decided here: how a few rows are found sound without a query each: the limits of a column by its extremes, rules of several
+Decided here: how a few rows are found sound without a query each: the limits of columns side by side, rules of several
 columns by the kernels of features. Rows that are not found sound so are looked at as any other table is, which tells the fault.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data.features.compiler import compiled
 from data.features.kernels import Array
@@ -37,47 +37,50 @@ def is_sound(rows: pl.DataFrame, name: str) -> bool:
     """Whether all rows of a table keep its rules but those of order. As in `faults`, unknown is no fault."""
     if rows.is_empty():
         return True
-    by_column = all(keeps(rows[key], limits) for key, limits in bounds(name))
-    of_rows = across(name)
+    by_column, of_rows = within(rows, bounds(name)), across(name)
     table = {key: numbers(rows, key) for key in of_rows.columns if by_column}
     return by_column and all(kept.all() for kept in of_rows.newest(table, rows.height))
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a value of a column may be: null or not, at `least` and at `most`, above `above`."""
+    """Columns (n,) that may be null, the numeric ones (m,), and what values of those are: at least, above and at most (m, 1)."""
 
-    nullable: bool
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
+    nullable: NDArray[np.bool_]
+    numeric: NDArray[np.intp]
+    least: NDArray[np.float64]
+    above: NDArray[np.float64]
+    most: NDArray[np.float64]
 
 
 @cache
-def bounds(name: str) -> tuple[tuple[str, Limits], ...]:
-    """The rules of a table that look at one column, by column."""
-    return tuple(
-        (key, Limits(own.nullable, *(getattr(own, rule, None) for rule in ("min", "min_exclusive", "max"))))
-        for key, own in TABLES[name].schema.columns().items()
+def bounds(name: str) -> Limits:
+    """The rules of a table that look at one column."""
+    columns = list(TABLES[name].schema.columns().values())
+    numeric = [place for place, own in enumerate(columns) if own.dtype.is_numeric()]
+
+    def limit(rule: str, otherwise: float) -> NDArray[np.float64]:
+        found = [getattr(columns[place], rule, None) for place in numeric]
+        return np.array([[otherwise if value is None else value] for value in found], np.float64)
+
+    return Limits(
+        np.array([own.nullable for own in columns]),
+        np.array(numeric, np.intp),
+        limit("min", -np.inf),
+        limit("min_exclusive", -np.inf),
+        limit("max", np.inf),
     )
 
 
-def keeps(values: pl.Series, limits: Limits) -> bool:
-    """Whether all known values of a column are finite and within its limits."""
-    unknown = values.null_count()
-    if unknown and not limits.nullable:
+def within(rows: pl.DataFrame, limits: Limits) -> bool:
+    """Whether all known values of each column are finite and within its limits, and unknown only where that may be."""
+    columns = rows.get_columns()
+    unknown = np.array([column.null_count() for column in columns])
+    if unknown[~limits.nullable].any():
         return False
-    if unknown == len(values) or not values.dtype.is_numeric():
-        return True
-    if values.dtype.is_float() and np.isfinite(values.to_numpy()).sum() + unknown < len(values):
-        return False
-    ends: tuple[Any, Any] = values.min(), values.max()
-    least, most = ends
-    return bool(
-        (limits.least is None or least >= limits.least)
-        and (limits.above is None or least > limits.above)
-        and (limits.most is None or most <= limits.most)
-    )
+    values = np.array([columns[place].to_numpy() for place in limits.numeric.tolist()], np.float64)
+    sound = (values >= limits.least) & (values > limits.above) & (values <= limits.most) & np.isfinite(values)
+    return bool((sound.sum(1) + unknown[limits.numeric] == rows.height).all())
 
 
 @cache

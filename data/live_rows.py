@@ -13,7 +13,7 @@ import polars as pl
 from data.schemas import Table
 from data.validation import faults
 
-MOST_CHUNKS = 256  # appended pieces of a buffer before it is copied into one
+MOST_CHUNKS = 64  # appended pieces of a buffer before it is copied into one
 FEW = 256  # rows that are looked at one by one
 SLACK = timedelta(hours=1)  # how much more than needed a buffer may hold, so that it is not cut at every tick
 
@@ -55,7 +55,7 @@ def follows(held: pl.DataFrame, rows: pl.DataFrame, table: Table) -> bool:
     """Whether a few rows come after all held ones, in order and each with a key of its own."""
     if held.is_empty() or rows.height > FEW or rows["ts"][0] <= held["ts"][-1]:
         return False
-    columns = [rows[name] for name in ("ts", *table.order)]
+    columns = [rows[name].to_list() for name in ("ts", *table.order)]
     places = [tuple((value is not None, value) for value in row) for row in zip(*columns, strict=True)]
     in_order = all(a < b if table.key else a <= b for a, b in pairwise(places))
     if table.name != "blocks":
@@ -98,8 +98,17 @@ def earliest(rows: pl.DataFrame) -> datetime:
 
 
 def compact(frame: pl.DataFrame) -> pl.DataFrame:
-    """A buffer in one piece, if it is in too many."""
-    return frame.rechunk() if frame.n_chunks() > MOST_CHUNKS else frame
+    """A buffer in fewer pieces, if it is in too many: the newest become one, with each before them that is not much longer.
+
+    So the whole is seldom copied, and no tick waits for that.
+    """
+    if frame.n_chunks() <= MOST_CHUNKS:
+        return frame
+    *older, last = frame["ts"].chunk_lengths()
+    while older and (older[-1] <= 2 * last or len(older) > MOST_CHUNKS // 2):
+        last += older.pop()
+    kept = frame.height - last
+    return frame.slice(0, kept).vstack(frame.slice(kept).rechunk())
 
 
 def recent(frame: pl.DataFrame, since: datetime) -> pl.DataFrame:
@@ -121,4 +130,4 @@ def cut(frame: pl.DataFrame, since: datetime) -> pl.DataFrame:
     """A buffer without the rows before a time, if some are long before it."""
     if frame.is_empty() or frame["ts"][0] >= since - SLACK:
         return frame
-    return frame.slice(int((frame["ts"] < since).sum()))
+    return frame.slice(int(frame["ts"].search_sorted(since)))

@@ -35,6 +35,12 @@ class LiveTicks:
         columns = dict(zip(self.names, self.memory[:, :ticks], strict=True))
         return {**columns, TICK: np.arange(self.start_ms, self.start_ms + ticks * self.tick_ms, self.tick_ms)}
 
+    def row(self, place: int, names: Sequence[str]) -> list[float]:
+        """Values of some columns, or of `tick`, at the tick before which so many are there."""
+        found = dict(zip(self.names, self.memory[:, place].tolist(), strict=True))
+        found[TICK] = self.start_ms + place * self.tick_ms
+        return [found[name] for name in names]
+
     def without(self, ticks: int) -> "LiveTicks":
         """This table without the newest so many ticks."""
         return replace(self, length=max(0, self.length - ticks), end_ms=self.end_ms - ticks * self.tick_ms)

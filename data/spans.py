@@ -4,7 +4,9 @@ Decided here: rows that are in the order of time are grouped by where a tick sta
 of whole numbers, so that no row outside a run can change a bit of it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from data.fixedpoint import SCALE
 from data.timeline import TICK, TICK_TYPE
 
+FEW = 4096  # rows
 Columns = dict[str, NDArray[np.float64]]  # values (n,) by name of the column, NaN where unknown
 
 
@@ -37,52 +40,73 @@ class Spans:
     start: NDArray[np.int64]
     end: NDArray[np.int64]
 
-    @property
+    @cached_property
     def filled(self) -> NDArray[np.bool_]:
         """Where a span has rows."""
         return self.end > self.start
 
+    @cached_property
+    def all_filled(self) -> bool:
+        """Whether each span has rows."""
+        return bool(self.filled.all())
+
     def total(self, values: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Sum of whole numbers by span, 0 of nothing."""
-        sums = np.zeros(len(values) + 1, np.int64)
-        np.cumsum(values, out=sums[1:])
-        return np.asarray(sums[self.end] - sums[self.start])
+        """Sum of whole numbers (..., rows) by span (..., n), 0 of nothing."""
+        sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1), np.int64)
+        np.cumsum(values, axis=-1, out=sums[..., 1:])
+        return np.asarray(sums[..., self.end] - sums[..., self.start])
 
     def most(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Largest value by span, ignoring NaN; NaN where there is none."""
-        found = np.full(len(self.start), np.nan)
+        """Largest value (..., rows) by span (..., n), ignoring NaN; NaN where there is none."""
+        found = np.full((*values.shape[:-1], len(self.start)), np.nan)
         if self.filled.any():
             edges = np.stack([self.start[self.filled], self.end[self.filled]], 1).ravel()
-            padded = np.append(values, np.nan)  # reduceat wants every edge to be an index
-            found[self.filled] = np.fmax.reduceat(padded, edges)[::2]
+            padded = np.full((*values.shape[:-1], values.shape[-1] + 1), np.nan)
+            padded[..., :-1] = values  # reduceat wants every edge to be an index
+            found[..., self.filled] = np.fmax.reduceat(padded, edges, axis=-1)[..., ::2]
         return found
 
-    def least(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Smallest value by span, ignoring NaN; NaN where there is none."""
-        return -self.most(-values)
+    def mosts(self, *columns: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+        """As `most`, of several columns."""
+        return side_by_side(self.most, columns)
 
     def first(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Value of the first row by span, NaN where there is none."""
-        found = np.full(len(self.start), np.nan)
-        found[self.filled] = values[self.start[self.filled]]
-        return found
+        return self.at(values, self.start)
 
     def last(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Value of the last row by span, NaN where there is none."""
-        found = np.full(len(self.start), np.nan)
-        found[self.filled] = values[self.end[self.filled] - 1]
+        return self.at(values, self.end - 1)
+
+    def at(self, values: NDArray[np.float64], index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Value at a row of each span, NaN where it has none."""
+        if self.all_filled:
+            return np.asarray(values[index])
+        found = np.full(len(index), np.nan)
+        found[self.filled] = values[index[self.filled]]
         return found
 
     def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean of the known values by span as a sum in fixed point, NaN where there is none."""
+        """Mean of the known values (..., rows) by span (..., n) as a sum in fixed point, NaN where there is none."""
         known = ~np.isnan(values)
         total = self.total(np.rint(np.where(known, values, 0.0) * SCALE).astype(np.int64))
         return ratio(total / SCALE, self.total(known))
 
+    def means(self, *columns: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+        """As `mean`, of several columns."""
+        return side_by_side(self.mean, columns)
+
+
+def side_by_side(
+    measure: Callable[[NDArray[np.float64]], NDArray[np.float64]], columns: Sequence[NDArray[np.float64]]
+) -> Sequence[NDArray[np.float64]]:
+    """A measure of each column: at once where they are short, for then it is calls that cost and not memory."""
+    return list(measure(np.array(columns)) if len(columns[0]) <= FEW else map(measure, columns))
+
 
 def ratio(part: NDArray[np.float64] | NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     """Part over whole, NaN where the whole is 0."""
-    return np.asarray(np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0))
+    return np.asarray(np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0))
 
 
 def instants(times: pl.Series) -> NDArray[np.int64]:
@@ -122,3 +146,10 @@ def numbers(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
 def taken(values: NDArray[np.float64], index: NDArray[np.int64]) -> NDArray[np.float64]:
     """Values at some places, NaN at place -1."""
     return np.asarray(np.append(values, np.nan)[index])
+
+
+def is_of(symbols: pl.Series, symbol: str) -> NDArray[np.bool_]:
+    """Which of some symbols are one."""
+    if len(symbols) > FEW:
+        return (symbols == symbol).to_numpy()
+    return np.array([own == symbol for own in symbols.to_list()], np.bool_)

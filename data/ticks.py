@@ -5,7 +5,7 @@ columns is decided in `ticks_bars`, `ticks_blocks` and the others. A tick's valu
 their table before its start and on none at or after its end, so the tail of a table gives the same bits as the whole.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -125,16 +125,16 @@ def tick_arrays(
     end = instants(grid(since, until, panel.tick_s)[TICK])
     rows = {name: near(history, name, panel, since, until) for name in sources_of(columns, panel, history.tables)}
     unknown = dict.fromkeys(columns, np.full(len(end), np.nan))
-    return {TICK: end, **unknown, **filled(end, rows, panel, columns)}
+    return {TICK: end, **unknown, **filled(end, rows, panel, feeds_of(columns, panel, rows))}
 
 
-def filled(end: NDArray[np.int64], rows: Mapping[str, pl.DataFrame], panel: Panel, columns: Collection[str]) -> Columns:
-    """The columns by tick (`end` in ms since 1970) that some tables feed, at least those of `columns`.
+def filled(end: NDArray[np.int64], rows: Mapping[str, pl.DataFrame], panel: Panel, using: Iterable[Feed]) -> Columns:
+    """The columns by tick (`end` in ms since 1970) of some feeds.
 
-    Rows are those that may matter (`margin`), and none at or after the last end.
+    Rows are those of each feed's table that may matter (`margin`), and none at or after the last end.
     """
     ticks = Ticks(end, panel.tick_s, {})
-    for feed in feeds_of(columns, panel, rows):
+    for feed in using:
         ticks.columns.update(feed.fill(ticks, rows[feed.table], panel))
     return ticks.columns
 

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.contract import Panel
-from data.spans import Columns, Ticks, instants, numbers, spans, taken
+from data.spans import Columns, Ticks, instants, is_of, numbers, spans, taken
 
 PARTS = ("open", "high", "low", "close", "volume")
 LONGEST_S = 3600  # longer bars say too little about one tick, and would make the look-back long
@@ -51,7 +51,7 @@ def bar_ticks(ticks: Ticks, bars: pl.DataFrame, panel: Panel) -> Columns:
         table = np.full((len(PARTS), len(ticks.end)), np.nan)
         for symbol in panel.roles[role]:
             if np.isnan(table).any():
-                own = candles.where((bars["symbol"] == symbol).to_numpy())
+                own = candles.where(is_of(bars["symbol"], symbol))
                 table = np.where(np.isnan(table), symbol_ticks(ticks, own), table)
         found |= {f"{role}_{part}": column for part, column in zip(PARTS, table, strict=True)}
     return found
@@ -70,7 +70,8 @@ def joined(ticks: Ticks, bars: Candles) -> NDArray[np.float64]:
     inside = spans(ticks, bars.ts)
     opened, high, low, close, volume = bars.values
     whole = np.rint(volume * VOLUME_SCALE).astype(np.int64)  # order-free, as in fixedpoint
-    values = inside.first(opened), inside.most(high), inside.least(low), inside.last(close)
+    most, least = inside.mosts(high, -low)
+    values = inside.first(opened), most, -least, inside.last(close)
     covered = inside.total(bars.interval_s) == ticks.tick_s
     return np.where(covered, np.stack([*values, inside.total(whole) / VOLUME_SCALE]), np.nan)
 

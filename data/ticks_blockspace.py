@@ -31,29 +31,29 @@ def blockspace_ticks(ticks: Ticks, rows: pl.DataFrame, panel: Panel) -> Columns:
     run = runs(is_full(used, limit), pauses <= PAUSE_S)
     bids = numbers(blocks, "builder_bid_gwei")
     bids = np.log(np.where(bids > 0, bids, np.nan))
+    tips, count, fee = (numbers(blocks, f"{tip}_gwei") for tip in TIPS), numbers(blocks, "tx_count"), log_gwei(wei)
+    bid, *tip, pause, transactions, level, square = inside.means(bids, *tips, pauses, count, fee, fee * fee)
+    run_most, bid_most, pause_most, fee_most, fee_least = inside.mosts(run, bids, pauses, fee, -fee)
     return {
         "full_run": inside.last(run),
-        "full_run_most": inside.most(run),
-        "log_bid": inside.mean(bids),
-        "log_bid_most": inside.most(bids),
-        **{tip: inside.mean(numbers(blocks, f"{tip}_gwei")) for tip in TIPS},
-        "block_interval_mean_s": inside.mean(pauses),
-        "block_interval_most_s": inside.most(pauses),
-        "block_tx_count": inside.mean(numbers(blocks, "tx_count")),
-        **within(inside, log_gwei(wei), used, limit),
+        "full_run_most": run_most,
+        "log_bid": bid,
+        "log_bid_most": bid_most,
+        **dict(zip(TIPS, tip, strict=True)),
+        "block_interval_mean_s": pause,
+        "block_interval_most_s": pause_most,
+        "block_tx_count": transactions,
+        "base_fee_most": fee_most,
+        "base_fee_least": -fee_least,
+        "base_fee_spread": np.sqrt(np.maximum(square - level**2, 0.0)),
+        **late(inside, fee, used, limit),
     }
 
 
-def within(inside: Spans, fee: NDArray[np.float64], used: NDArray[np.int64], limit: NDArray[np.int64]) -> Columns:
-    """The path of the base fee (ln gwei) within a tick, and how full its last blocks are."""
-    late = Spans(np.maximum(inside.start, inside.end - LATE), inside.end)
-    return {
-        "base_fee_most": inside.most(fee),
-        "base_fee_least": inside.least(fee),
-        "base_fee_late": late.mean(fee),
-        "base_fee_spread": np.sqrt(np.maximum(inside.mean(fee * fee) - inside.mean(fee) ** 2, 0.0)),
-        "utilisation_late": ratio(late.total(used), late.total(limit)),
-    }
+def late(inside: Spans, fee: NDArray[np.float64], used: NDArray[np.int64], limit: NDArray[np.int64]) -> Columns:
+    """The base fee (ln gwei) of a tick's last blocks, and how full they are."""
+    last = Spans(np.maximum(inside.start, inside.end - LATE), inside.end)
+    return {"base_fee_late": last.mean(fee), "utilisation_late": ratio(last.total(used), last.total(limit))}
 
 
 def runs(full: NDArray[np.bool_], follow: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.contract import Panel
-from data.spans import Columns, Ticks, instants, newest_before, numbers, taken
+from data.spans import Columns, Ticks, instants, is_of, newest_before, numbers, taken
 
 FEE_BANDS = (5, 10, 20, 50, 100)
 MEMPOOL = (
@@ -82,5 +82,5 @@ def of_role(
     """Times (ms) and a column of each symbol that may play a role, best first."""
     ts, values, symbols = instants(rows["ts"]), numbers(rows, name), rows["symbol"]
     for symbol in panel.roles[role]:
-        own = (symbols == symbol).to_numpy()
+        own = is_of(symbols, symbol)
         yield ts[own], values[own]

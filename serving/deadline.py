@@ -1,13 +1,15 @@
 """A job that may take too long: it is given up at its deadline, and what it answers later is thrown away.
 
-Decided here: a job that cannot be ended goes on in a thread of its own that does not keep the process alive, and nothing is
-asked of the same worker before it has ended, so that one that crawls holds one thread and no more.
+Decided here: jobs are done in a thread that is kept for the next one and does not keep the process alive. A job cannot be
+ended: nothing is asked before it has, so that one that crawls holds one thread and no more.
 """
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -16,39 +18,59 @@ class LateError(RuntimeError):
     """A job that had not ended at its deadline."""
 
 
-@dataclass
-class Outcome(Generic[T]):
-    """What a job came to, once it has ended."""
+class Outcome(NamedTuple):
+    """What a job came to."""
 
-    value: T | None = None
+    value: Any = None
     error: BaseException | None = None
+
+
+Outcomes = SimpleQueue[Outcome]
+Jobs = SimpleQueue[tuple[Callable[[], Any], Outcomes] | None]
 
 
 @dataclass
 class Deadline:
-    """A worker of one job at a time, each within `limit_s`."""
+    """A worker of one job at a time, each within `limit_s`; `under_way` gets the outcome of a job that was given up."""
 
     limit_s: float
-    under_way: threading.Thread | None = None
+    jobs: Jobs | None = None
+    under_way: Outcomes | None = None
 
     def call(self, job: Callable[[], T]) -> T:
         """What the job returns or raises. Raises LateError when it takes too long, or when an earlier one has not ended yet."""
-        if self.under_way is not None and self.under_way.is_alive():
+        if self.under_way is not None and self.under_way.empty():
             raise LateError("an earlier answer has not come yet")
-        outcome: Outcome[T] = Outcome()
-        self.under_way = threading.Thread(target=work, args=(job, outcome), name="shaper-model", daemon=True)
-        self.under_way.start()
-        self.under_way.join(self.limit_s)
-        if self.under_way.is_alive():
-            raise LateError(f"no answer within {self.limit_s:g} s")
+        self.under_way = outcomes = Outcomes()
+        self.worker().put((job, outcomes))
+        try:
+            outcome = outcomes.get(timeout=self.limit_s)
+        except Empty:
+            raise LateError(f"no answer within {self.limit_s:g} s") from None
+        self.under_way = None
         if outcome.error is not None:
             raise outcome.error
-        return outcome.value  # type: ignore[return-value]  # it has ended, so this is what it returned
+        return outcome.value  # type: ignore[no-any-return]  # it has ended, so this is what it returned
+
+    def worker(self) -> Jobs:
+        """Where the thread takes its jobs from; it ends when nobody can ask any more."""
+        if self.jobs is None:
+            self.jobs = Jobs()
+            weakref.finalize(self, self.jobs.put, None)
+            threading.Thread(target=work, args=(self.jobs,), name="shaper-model", daemon=True).start()
+        return self.jobs
 
 
-def work(job: Callable[[], T], outcome: Outcome[T]) -> None:
-    """Do a job and keep what it came to."""
+def work(jobs: Jobs) -> None:
+    """Do one job after the other; nothing of one is held while the next is waited for."""
+    while (asked := jobs.get()) is not None:
+        asked[1].put(done(asked[0]))
+        del asked
+
+
+def done(job: Callable[[], Any]) -> Outcome:
+    """What a job comes to."""
     try:
-        outcome.value = job()
+        return Outcome(job())
     except BaseException as error:  # raised again where the outcome is read
-        outcome.error = error
+        return Outcome(error=error)

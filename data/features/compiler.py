@@ -22,6 +22,7 @@ from data.fixedpoint import grained
 from data.timeline import TICK_TYPE
 
 ALL = 2**40  # rows: more than there are
+SUMS = {"grains": kernels.grains, "wholes": kernels.wholes}
 Tree = Any  # a serialised expression, decoded
 
 
@@ -42,11 +43,10 @@ class Compiler:
 
     def add(self, key: tuple[Any, ...], run: Kernel, *inputs: int, reach: int = 0) -> int:
         """The place of a step, which is a new one unless there is one of its key and inputs."""
-        key = (*key, inputs)
-        if key not in self.places:
-            self.places[key] = len(self.places)
-            self.steps.append(Step(run, inputs, reach))
-        return self.places[key]
+        if (*key, inputs) not in self.places:
+            self.places[*key, inputs] = len(self.places)
+            self.steps.append(Step(run, key, inputs, reach))
+        return self.places[*key, inputs]
 
     def place(self, tree: Tree) -> int:
         """The place of an expression's column."""
@@ -62,7 +62,7 @@ class Compiler:
             case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
                 return self.rowwise("Ternary", predicate, truthy, falsy)
             case {"Gather": {"expr": {"Literal": {"Series": bytes(values)}} as table, "idx": index}}:
-                look = rowwise(partial(np.take, pl.select(expression(table)).to_series().to_numpy()))
+                look = rowwise(partial(kernels.looked_up, pl.select(expression(table)).to_series().to_numpy()))
                 return self.add(("gather", values), look, self.place(index))
             case {"Function": {"input": inputs, "function": function}}:
                 found = self.function(function, inputs)
@@ -84,7 +84,11 @@ class Compiler:
             case {"TemporalExpr": {"TimeStamp": "Milliseconds"}}, [{"Column": "tick"} as value]:
                 return self.place(value)
             case "Shift", [value, {"Literal": {"Dyn": {"Int": ticks}}}] if (count := integer(ticks)) >= 0:
-                return self.add(("shift", count), partial(kernels.shift, ticks=count), self.place(value), reach=count)
+                return (
+                    self.place(value)
+                    if count == 0
+                    else self.add(("shift", count), partial(kernels.shift, ticks=count), self.place(value), reach=count)
+                )
             case {"RollingExpr": {"function": str(name), "options": {"weights": None, "center": False} as options}}, [
                 value
             ]:
@@ -97,27 +101,23 @@ class Compiler:
         match name, options["fn_params"], value:
             case "Max", None, _:
                 run = partial(kernels.window_most, window=window, least=least)
-                return self.add(("most", window, least), run, *self.known(value), reach=reach)
+                return self.add(("most", window, least), run, self.place(value), reach=reach)
             case "Quantile", {"Quantile": {"prob": share, "method": "Linear"}}, _:
                 run = partial(kernels.window_quantile, window=window, least=least, share=share)
                 return self.add(("quantile", window, least, share), run, self.place(value), reach=reach)
             case "Mean", None, _ if (inner := ungrained(value)) is not None:
                 run = partial(kernels.window_mean, window=window, least=least)
-                return self.add(("mean", window, least), run, *self.sums(kernels.grains, inner), reach=reach)
+                return self.add(("mean", window, least), run, *self.sums("grains", inner), reach=reach)
             case "Sum", None, {"Cast": {"dtype": {"Literal": "Int64"}}}:
                 run = partial(kernels.window_sum, window=window, least=least)
-                return self.add(("sum", window, least), run, *self.sums(kernels.wholes, value), reach=reach)
+                return self.add(("sum", window, least), run, *self.sums("wholes", value), reach=reach)
         return None
 
-    def known(self, value: Tree) -> tuple[int, int]:
-        """The places of a column, and of which of its values are known."""
-        place = self.place(value)
-        return place, self.add(("known",), kernels.known, place)
-
-    def sums(self, kernel: Kernel, value: Tree) -> tuple[int, int]:
+    def sums(self, name: str, value: Tree) -> tuple[int, int]:
         """The places of the sums up to each row, and of the counts of what is known."""
-        place, known = self.known(value)
-        return self.add((kernel,), kernel, place, known), self.add(("counts",), kernels.counts, known)
+        place = self.place(value)
+        known = self.add(("known",), kernels.known, place)
+        return self.add((name,), SUMS[name], place, known), self.add(("counts",), kernels.counts, known)
 
     def foreign(self, tree: Tree) -> int:
         """The place of what polars computes."""

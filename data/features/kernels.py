@@ -46,9 +46,7 @@ def known(rows: int, values: Array) -> Array:
 
 def grains(rows: int, values: Array, of: Array) -> Array:
     """Sums up to each row of values as whole multiples of 2^-31, after a 0; what is not `known` adds nothing."""
-    scaled = newest(values, rows) * GRAINS
-    if len(of):
-        scaled[~of] = 0.0
+    scaled = (np.where(of, newest(values, rows), 0.0) if len(of) else newest(values, rows)) * GRAINS
     return running(np.rint(scaled, out=scaled))
 
 
@@ -86,9 +84,7 @@ def divisor(rows: int, sums: Array, counted: Array, window: int, least: int) -> 
         return float(window)
     else:
         count = np.minimum(np.arange(length - rows + 1, length + 1), window)
-    found = count.astype(np.float64)
-    found[count < least] = np.nan
-    return found
+    return np.where(count < least, np.nan, count)
 
 
 def window_sum(rows: int, sums: Array, counted: Array, window: int, least: int) -> Array:
@@ -99,13 +95,15 @@ def window_sum(rows: int, sums: Array, counted: Array, window: int, least: int) 
 
 def window_mean(rows: int, sums: Array, counted: Array, window: int, least: int) -> Array:
     """Mean of the known values in a window, unknown if fewer than `least` are known; `sums` are of `grains`."""
-    total = window_total(rows, sums, window)
-    return np.asarray(total / (divisor(rows, sums, counted, window, least) * GRAINS))
+    total = window_total(rows, sums, window).astype(np.float64)
+    total /= divisor(rows, sums, counted, window, least) * GRAINS
+    return total
 
 
-def window_most(rows: int, values: Array, of: Array, window: int, least: int) -> Array:
+def window_most(rows: int, values: Array, window: int, least: int) -> Array:
     """Largest known value in a window, unknown if fewer than `least` are known."""
-    values, of = newest(values, min(len(values), rows + window - 1)), of[-(rows + window - 1) :]
+    values = newest(values, min(len(values), rows + window - 1))
+    of = known(len(values), values)
     before = np.full(rows + window - 1 - len(values), -np.inf)
     most, width = np.concatenate([before, np.where(of, values, -np.inf) if len(of) else values]), 1
     while width < window:  # maxima of twice as many rows, and at last of the window
@@ -127,9 +125,10 @@ def window_quantile(rows: int, values: Array, window: int, least: int, share: fl
         count = window_total(len(values), running(~unknown), window)
         found[count < least] = np.nan
         mixed = np.flatnonzero((count >= least) & (count < np.minimum(np.arange(1, len(values) + 1), window)))
-        if len(mixed):  # polars takes far longer where a value is unknown
-            first, last = max(mixed[0] - window + 1, 0), mixed[-1] + 1
-            found[mixed[0] : last] = rolled(values[first:last], window, least, share)[mixed[0] - first :]
+        for run in np.split(mixed, np.flatnonzero(np.diff(mixed) > window) + 1):
+            if len(run):  # polars takes far longer where a value is unknown, so of those rows alone
+                first, last = max(run[0] - window + 1, 0), run[-1] + 1
+                found[run[0] : last] = rolled(values[first:last], window, least, share)[run[0] - first :]
     return newest(found, rows)
 
 
@@ -150,6 +149,11 @@ def quantile(values: Array, least: int, share: float) -> float:
         return float(np.partition(told, below)[below])
     ranked = np.partition(told, (below, below + 1))
     return float((place - below) * (ranked[below + 1] - ranked[below]) + ranked[below])
+
+
+def looked_up(table: Array, places: Array) -> Array:
+    """Values of a table at some places, which are whole numbers."""
+    return np.asarray(table[places.astype(np.intp)])
 
 
 def mean_of_known(*columns: Array) -> Array:

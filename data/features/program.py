@@ -1,12 +1,13 @@
 """How many features are computed at once: as steps over arrays, each taken once and no further back than it is needed.
 
 Decided here: history goes through the same steps as a live tick, block by block, so that columns stay in the processor's
-cache; blocks share the cores that polars may use.
+cache; blocks share the cores that polars may use. Only quantiles are taken of all rows at once: they look back a long way.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +20,13 @@ BLOCK = 8192  # rows
 
 
 class Step(NamedTuple):
-    """One column: a kernel and the places of its inputs; `reach`, of how many rows before its own it reads them."""
+    """One column: a kernel and the places of its inputs; `reach`, of how many rows before its own it reads them.
+
+    Steps of one `key` differ in their inputs only.
+    """
 
     run: Kernel
+    key: tuple[Any, ...]
     inputs: tuple[int, ...] = ()
     reach: int = 0
 
@@ -57,8 +62,22 @@ class Program:
 
     def whole(self, table: Mapping[str, Array], rows: int, dtype: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
         """Every row of what is asked for, (asked, rows), from the columns (rows,) of a table; NaN where unknown."""
-        found = np.empty((len(self.asked), rows), dtype)
+        ranked = {p: str(p) for p, step in enumerate(self.steps, len(self.columns)) if step.key[0] == "quantile"}
+        if not ranked:
+            return self.blocks(table, rows, dtype)
+        steps = [self.steps[place - len(self.columns)] for place in ranked]
+        read = self.cut({str(place): place for step in steps for place in step.inputs})
+        inputs = dict(zip(read.asked, read.whole(table, rows), strict=True))
+        with np.errstate(all="ignore"):
+            found = {
+                name: step.run(rows, *[inputs[str(place)] for place in step.inputs])
+                for name, step in zip(ranked.values(), steps, strict=True)
+            }
+        return self.cut(self.asked, ranked).blocks({**table, **found}, rows, dtype)
 
+    def blocks(self, table: Mapping[str, Array], rows: int, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+        """As `whole`, block by block."""
+        found = np.empty((len(self.asked), rows), dtype)
         block = max(BLOCK, 2 * self.lookback)  # a block reads so many rows before it once more
 
         def fill(start: int) -> None:
@@ -70,6 +89,21 @@ class Program:
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
             list(pool.map(fill, range(0, rows, block)))
         return found
+
+    def cut(self, asked: Mapping[str, int], given: Mapping[int, str] = MappingProxyType({})) -> "Program":
+        """A program for some places alone; `given` ones are columns of its own, by name."""
+        first, needed = len(self.columns), set(asked.values())
+        for place, step in reversed(list(enumerate(self.steps, first))):
+            if place in needed and place not in given:
+                needed.update(step.inputs)
+        columns, steps = (*self.columns, *given.values()), list[Step]()
+        new = {place: place for place in range(first)} | {place: first + i for i, place in enumerate(given)}
+        for place, step in enumerate(self.steps, first):
+            if place in needed and place not in given:
+                new[place] = len(columns) + len(steps)
+                steps.append(step._replace(inputs=tuple(new[of] for of in step.inputs)))
+        wanted = {name: new[place] for name, place in asked.items()}
+        return Program(columns, tuple(steps), wanted, *needs(len(columns), steps, wanted.values()))
 
 
 def needs(

@@ -1,8 +1,11 @@
 """From the end of a tick to its plan: rows, features, ONNX, trust and plan on one core, for a venue of 5 tiers and 16 nodes."""
 
+import json
 import statistics
+import subprocess
+import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +22,8 @@ from serving.pipeline import Pipeline
 from serving.settings import Model, read_settings
 from shaper.routing import fill, groups, pieces, programmed
 from shaper.venue import Node, Venue
-from tests.serving.made import HORIZONS, LEVELS, PANEL, START, TICK_S, contract, counts, write_artefact
+from tests.serving.made import HORIZONS, LEVELS, PANEL, START, TICK_S, contract, counts, write_artefact, write_history
+from tests.serving.process import running
 
 pytestmark = pytest.mark.benchmark
 DEPLOYED = Path(__file__).parents[2] / "serving" / "deploy" / "shaper.toml"
@@ -75,6 +79,45 @@ def test_a_tick_becomes_a_plan_long_before_the_next(model: str, tmp_path: Path) 
         p50, p99 = statistics.median(took), took[int(0.99 * (len(took) - 1))]
         print(f"{model:24} {name:30} processor p50 {1e3 * p50:5.2f} ms p99 {1e3 * p99:5.2f} ms")
     assert statistics.median(planned_s) < statistics.median(whole_s) / 2
+
+
+def played(folder: Path) -> Path:
+    """The deployed settings with sixteen nodes, on a free port."""
+    text = DEPLOYED.read_text("utf-8").replace("port = 8080", "port = 0").replace('kind = "none"', 'kind = "history"')
+    head, _, _ = text.partition("[[venue.nodes]]")
+    nodes = [
+        "\n".join(["[[venue.nodes]]", *(f"{key} = {json.dumps(value)}" for key, value in asdict(node).items())])
+        for node in venue().nodes
+    ]
+    path = folder / "settings" / "deploy" / "shaper.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(head + "\n".join(nodes), "utf-8")
+    return path
+
+
+def test_a_tick_becomes_a_plan_while_the_api_is_asked(tmp_path: Path) -> None:
+    of, out = Forecaster.open(BUNDLED / "demand").contract, tmp_path / "took.json"
+    history = write_history(tmp_path / "history", (of.lookback + 2000) * TICK_S / 3600)
+    start = (START + timedelta(seconds=of.lookback * TICK_S)).isoformat()
+    config = played(tmp_path)
+    config.write_text(config.read_text("utf-8").replace("[audit]", f"start = {start}\n[audit]"), "utf-8")
+    module = [sys.executable, "-m", "tests.benchmarks.ticking"]
+    command = [*module, "serve", str(out)]
+    with running(config, "--history", str(history), "--speed", str(10 * TICK_S), command=command) as sidecar:
+        sidecar.wait_for("/readyz")
+        asked = [*module, "ask", str(sidecar.port), of.name, str(of.context), str(len(of.features)), "10"]
+        answers = json.loads(subprocess.check_output(asked, text=True))
+        assert sidecar.stop() == 0
+    took = json.loads(out.read_text())[5:]
+    print(f"\n{answers[0]} plans and {answers[1]} inferences answered in 10 s, {len(took)} ticks")
+    for name, times in zip(
+        ("rows to the plan on the board", "the pipeline alone"), zip(*took, strict=True), strict=True
+    ):
+        ordered = sorted(times)
+        p50, p99 = statistics.median(ordered), ordered[int(0.99 * (len(ordered) - 1))]
+        print(f"{name:30} wall p50 {1e3 * p50:5.2f} ms p99 {1e3 * p99:5.2f} ms")
+    assert len(took) > 30
+    assert statistics.median(whole for whole, _ in took) < TICK_S / 100
 
 
 def test_filling_pieces_against_the_linear_programme() -> None:

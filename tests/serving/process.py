@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +56,12 @@ class Running:
 
 
 @contextmanager
-def running(config: Path, *options: str, scheme: str = "http") -> Iterator[Running]:
+def running(config: Path, *options: str, scheme: str = "http", command: Sequence[str] = COMMAND) -> Iterator[Running]:
     """Start `shaper serve`, hand it over once it answers, and end it. Its log goes to `serve.log` beside the configuration."""
     begun = time.monotonic()
     with (config.parent / "serve.log").open("w") as log:
         process = subprocess.Popen(
-            [*COMMAND, "--config", str(config), *options],
+            [*command, "--config", str(config), *options],
             stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
         )  # fmt: skip
     assert process.stdout is not None
