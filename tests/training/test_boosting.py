@@ -124,7 +124,7 @@ def test_a_graph_that_disagrees_is_not_exported(
 ) -> None:
     import training.forest
 
-    monkeypatch.setattr(training.forest, "rounded_down", lambda thresholds: thresholds + 0.5)
+    monkeypatch.setattr(training.forest, "rounded_down", lambda thresholds: (thresholds + 0.5).astype(np.float32))
     with pytest.raises(DataError, match="nothing was exported"):
         export(boosted, CONTRACT, tmp_path / "made", windows(64, seed=3))
     assert list(tmp_path.iterdir()) == []
