@@ -49,8 +49,14 @@ class Weights:
     @staticmethod
     def equal(members: Sequence[Member], contract: Contract) -> "Weights":
         """The same for every member that knows a target."""
+        return Weights.shared(members, contract, (1.0,) * len(members))
+
+    @staticmethod
+    def shared(members: Sequence[Member], contract: Contract, shares: Sequence[float]) -> "Weights":
+        """In proportion to the shares of the members that know a target."""
         knows = np.array([[target in member.contract.targets for target in contract.targets] for member in members])
-        spike = (knows / knows.sum(axis=0)).astype(np.float32)
+        told = knows * np.array(shares)[:, None]
+        spike = (told / told.sum(axis=0)).astype(np.float32)
         return Weights(np.repeat(spike[:, None], len(contract.horizons), axis=1), spike)
 
 

@@ -50,32 +50,48 @@ EXAMPLE = (
 class Combining:
     """`members`: configuration files, relative to the combination's own; each is fitted once for each of its `seeds`.
 
-    `seeds` are added to the member's own seed (one entry for each member; absent: each is fitted once). `weights` are equal,
-    or stacked by horizon on the validation and calibration periods. `refit`: when weights and calibration are found, every member
-    is fitted once more, up to the last day before `until`, for the recent past teaches most.
+    `seeds` are added to the member's own seed (one entry for each member; absent: each is fitted once). `shares` are what each
+    member weighs in proportion to the others of its target, its seeds together (absent: every fit weighs the same). `weights`
+    are these ("equal"), or stacked by horizon on the validation and calibration periods and pulled to these. `refit`: when
+    weights and calibration are found, every member is fitted once more, up to the last day before `until`, for the recent past
+    teaches most.
     """
 
     members: tuple[Path, ...]
     seeds: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
     weights: Literal["equal", "stacked"] = "stacked"
     refit: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be combined."""
-        fits = not self.seeds or (len(self.seeds) == len(self.members) and min(self.seeds) > 0)
+        fits, weighs = (
+            not told or (len(told) == len(self.members) and min(told) > 0) for told in (self.seeds, self.shares)
+        )
         require(
             "combination",
             [
                 (bool(self.members), "at least one member", "none"),
                 (fits, f"{len(self.members)} positive counts of seeds", str(list(self.seeds))),
+                (weighs, f"{len(self.members)} positive shares", str(list(self.shares))),
             ],
         )
 
     @property
     def fits(self) -> list[tuple[Path, int]]:
         """(configuration, place of the seed) of every fit."""
-        counts = self.seeds or (1,) * len(self.members)
-        return [(path, seed) for path, count in zip(self.members, counts, strict=True) for seed in range(count)]
+        return [(path, seed) for path, count in zip(self.members, self.counts, strict=True) for seed in range(count)]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How often each member is fitted."""
+        return self.seeds or (1,) * len(self.members)
+
+    @property
+    def fit_shares(self) -> list[float]:
+        """What each fit weighs."""
+        shares = self.shares or self.counts
+        return [share / count for share, count in zip(shares, self.counts, strict=True) for _ in range(count)]
 
 
 def parser() -> ArgumentParser:
@@ -137,7 +153,7 @@ def fit(job: Job, seed: int, told: dict[str, Any]) -> Fit:
     with closing(run):
         members = fitted(job, run)
         require_alike(members, prepared.contract)
-        weights = Weights.equal(members, prepared.contract)
+        weights = Weights.shared(members, prepared.contract, job.combining.fit_shares)
         if job.combining.weights == "stacked":
             weights = weighed(members, weights, prepared)
         average = Average.of(members, weights, prepared, job.run)

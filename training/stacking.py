@@ -1,8 +1,9 @@
 """Weights of a combination's members, learnt from what they said of a period that none of them was fitted on.
 
 Decided here: weights of each target and horizon lie on the simplex and minimise the mean pinball loss of the averaged
-quantiles plus a pull towards equal weights, because a few days of a validation period say little about members that are
-nearly as good as each other (the forecast combination puzzle, Stock and Watson 2004).
+quantiles plus a pull towards the weights they start from (equal ones, or the shares of a configuration), because a few days of
+a validation period say little about members that are nearly as good as each other (the forecast combination puzzle, Stock and
+Watson 2004).
 """
 
 import numpy as np
@@ -30,18 +31,21 @@ def stacked(
         if len(knows) > 1 and known.any():
             said = np.stack([answers[member][known, horizon, target] for member in knows]).astype(np.float64)
             came = truth[known, horizon, target].astype(np.float64)
-            found[knows, horizon, target] = best(said, came, np.array(levels))
+            usual = start.quantile[knows, horizon, target].astype(np.float64)
+            found[knows, horizon, target] = best(said, came, np.array(levels), usual)
     return Weights(found.astype(np.float32), start.spike)
 
 
-def best(said: Array, came: Array, levels: Array) -> Array:
-    """Weights (member,) for quantiles (member, n, level) of truths (n,), by exponentiated gradient (Kivinen, Warmuth 1997)."""
-    members = len(said)
+def best(said: Array, came: Array, levels: Array, usual: Array) -> Array:
+    """Weights (member,) for quantiles (member, n, level) of truths (n,), by exponentiated gradient (Kivinen, Warmuth 1997).
+
+    They start from `usual` (member,), weights that add up to 1, and are pulled towards them.
+    """
     scale = np.mean([loss(own, came, levels) for own in said])
-    weights, average = np.full(members, 1 / members), np.zeros(members)
+    weights, average = usual, np.zeros(len(said))
     for step in range(1, STEPS + 1):
         below = came[:, None] < np.tensordot(weights, said, 1)
-        slope = (said * (below - levels)).mean(axis=(1, 2)) / scale + 2 * PULL * (weights - 1 / members)
+        slope = (said * (below - levels)).mean(axis=(1, 2)) / scale + 2 * PULL * (weights - usual)
         weights = weights * np.exp(-(slope - slope.mean()) / np.sqrt(step))
         weights /= weights.sum()
         average += (weights - average) / step

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from data.contract import Target
 from data.errors import DataError
@@ -17,8 +19,10 @@ from models.calibration import fit_offsets
 from tests.training.small import NAMES, SMALL, windows
 from training.artefact import Artefact, load, run
 from training.boosting import Boosting, export, fit, sample
+from training.combination import Member, Weights, combined
 from training.ensembles import Boosted, Stepped, raw
-from training.forest import rounded_down, to_onnx
+from training.forest import IR_VERSION, OPSETS, forest_node, rounded_down, to_onnx
+from training.leafwise import Grown
 from training.parity import TOLERANCE
 from training.reading import Reading
 
@@ -124,7 +128,7 @@ def test_a_graph_that_disagrees_is_not_exported(
 ) -> None:
     import training.forest
 
-    monkeypatch.setattr(training.forest, "rounded_down", lambda thresholds: thresholds + 0.5)
+    monkeypatch.setattr(training.forest, "rounded_down", lambda thresholds: (thresholds + 0.5).astype(np.float32))
     with pytest.raises(DataError, match="nothing was exported"):
         export(boosted, CONTRACT, tmp_path / "made", windows(64, seed=3))
     assert list(tmp_path.iterdir()) == []
@@ -216,3 +220,33 @@ def test_an_ensemble_of_a_horizon_answers_for_that_horizon_alone(direct: Boosted
     row[:, -1] = CONTRACT.horizons
     alone = [raw(member, row[:1, :-1])[0] for member in stepped.members]
     np.testing.assert_array_equal(raw(stepped, row), alone)
+
+
+def test_trees_say_the_same_as_a_member_of_a_combination(boosted: Boosted, direct: Boosted) -> None:
+    graphs = [to_onnx(trees, CONTRACT) for trees in (boosted, direct)]
+    members = [Member(CONTRACT, graph) for graph in graphs]
+    shared = Weights.shared(members, CONTRACT, (3, 1))
+    fresh = windows(100, seed=4, holes=0.3)
+    alone = [run(load(graph, Path("alone")), fresh)[0] for graph in graphs]
+    together, _ = run(load(combined(members, shared, CONTRACT), Path("together")), fresh)
+    np.testing.assert_allclose(together, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-5)
+
+
+def test_a_tree_that_never_branched_counts_in_the_sum() -> None:
+    told = [0.25, Grown(Unbranched())]
+    node = forest_node(told, "x", "y")
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, None]) for name in ("x", "y")]
+    opset = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+    made = helper.make_model(
+        helper.make_graph([node], "trees", ports[:1], ports[1:]), opset_imports=opset, ir_version=IR_VERSION
+    )
+    session = ort.InferenceSession(made.SerializeToString())
+    asked = np.float32([[1.0], [np.nan]])
+    assert session.run(None, {"x": asked})[0].tolist() == [[0.25, 1.5], [0.25, 1.5]]
+
+
+class Unbranched:
+    """A booster of two trees that found nothing to part."""
+
+    def dump_model(self) -> dict[str, list[dict[str, dict[str, float]]]]:
+        return {"tree_info": [{"tree_structure": {"leaf_value": value}} for value in (0.5, 1.0)]}

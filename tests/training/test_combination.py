@@ -16,7 +16,7 @@ from training.artefact import load, run
 from training.combination import Member, Weights, combined, joined, require_alike
 from training.combine import Combining, combine
 from training.export import export
-from training.onset import Onsets, distance
+from training.onset import Onsets, distance, widths
 from training.stacking import best, loss, stacked
 
 # One member knows both targets; the other one of them, from fewer columns of a shorter past.
@@ -59,15 +59,15 @@ def test_answers_are_averaged_by_target_and_horizon(members: list[Member]) -> No
 
 def test_spikes_read_off_the_quantiles_are_those_of_the_arithmetic(members: list[Member]) -> None:
     asked = windows(40, seed=3, holes=0.1)
-    onsets = Onsets(
-        np.float32([1.5, 0]), np.float32([[-1, 0], [-0.5, 0], [0, 0]]), np.float32([2, 0]), np.array([True, False])
-    )
+    constant, told = np.float32([[-1, 0], [-0.5, 0], [0, 0]]), np.array([True, False])
+    onsets = Onsets(np.float32([1.5, 0]), np.float32([0.4, 0]), constant, np.float32([2, 0]), told)
     weights = Weights.equal(members, SMALL)
     quantiles, spike = run(load(combined(members, weights, SMALL, onsets), Path("combined")), asked)
     _, average = run(load(combined(members, weights, SMALL), Path("combined")), asked)
     far = distance(quantiles, asked[:, -1], SMALL)[:, :1]
     assert np.isnan(far).any()
-    odds = onsets.constant[None, :, 0] - 1.5 * np.where(np.isnan(far), 2, far)
+    wide = np.log(widths(quantiles, SMALL).mean(axis=1))[:, :1]
+    odds = constant[None, :, 0] - 1.5 * np.where(np.isnan(far), 2, far) - 0.4 * wide
     np.testing.assert_allclose(spike[:, :, 0], 1 / (1 + np.exp(-odds)), atol=1e-5)
     np.testing.assert_array_equal(spike[:, :, 1], average[:, :, 1])
 
@@ -76,6 +76,14 @@ def test_equal_weights_are_shared_by_those_who_know_a_target(members: list[Membe
     weights = Weights.equal(members, SMALL)
     assert weights.quantile[:, 0].tolist() == [[0.5, 1], [0.5, 0]]
     assert weights.spike.tolist() == [[0.5, 1], [0.5, 0]]
+
+
+def test_shares_are_shared_by_those_who_know_a_target_and_by_the_seeds_of_one_member(members: list[Member]) -> None:
+    shares = Combining((Path("a"), Path("b")), seeds=(1, 2), shares=(3, 1)).fit_shares
+    assert shares == [3, 0.5, 0.5]
+    weights = Weights.shared([*members, members[1]], SMALL, shares)
+    assert weights.quantile[:, 0].tolist() == [[0.75, 1], [0.125, 0], [0.125, 0]]
+    assert Combining((Path("a"), Path("b")), seeds=(1, 2)).fit_shares == [1, 1, 1]
 
 
 def test_the_joined_contract_tells_of_all_that_its_members_were_trained_on(members: list[Member]) -> None:
@@ -116,12 +124,19 @@ def test_stacking_does_not_lose_to_equal_weights_where_it_learnt(seed: int, memb
         + levels
         - 0.5
     )
-    weights = best(said, came, levels)
+    equal = np.full(members, 1 / members)
+    weights = best(said, came, levels, equal)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
-    equal = np.full(members, 1 / members)
     losses = [loss(np.tensordot(one, said, 1), came, levels) for one in (weights, equal)]
     assert losses[0] <= losses[1] * 1.005
+
+
+def test_members_of_which_nothing_tells_apart_keep_their_shares() -> None:
+    random, levels = np.random.default_rng(0), np.array([0.1, 0.5, 0.9])
+    said = np.repeat(random.normal(size=(1, 100, 1)) + levels, 3, axis=0)
+    usual = np.array([0.6, 0.3, 0.1])
+    np.testing.assert_allclose(best(said, random.normal(size=100), levels, usual), usual, atol=1e-9)
 
 
 def test_a_combination_is_fitted_from_its_configuration(history: Path, config: Path, tmp_path: Path) -> None:
@@ -140,7 +155,18 @@ def test_a_combination_is_fitted_from_its_configuration(history: Path, config: P
     np.testing.assert_allclose(np.sum(weights["quantile"], axis=0), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize(("members", "seeds"), [((), ()), ((Path("a"),), (1, 2)), ((Path("a"),), (0,))])
-def test_contradictory_combinations_are_refused(members: tuple[Path, ...], seeds: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("members", "seeds", "shares"),
+    [
+        ((), (), ()),
+        ((Path("a"),), (1, 2), ()),
+        ((Path("a"),), (0,), ()),
+        ((Path("a"),), (), (1, 1)),
+        ((Path("a"),), (), (0,)),
+    ],
+)
+def test_contradictory_combinations_are_refused(
+    members: tuple[Path, ...], seeds: tuple[int, ...], shares: tuple[float, ...]
+) -> None:
     with pytest.raises(UsageError, match="combination"):
-        Combining(members, seeds)
+        Combining(members, seeds, shares)
