@@ -25,11 +25,16 @@ def worth_s(tier: Tier) -> float:
 
 
 def line_orders(venue: Venue, observed: Observed) -> tuple[float, ...]:
-    """Most orders that may wait by tier, in the order of service."""
+    """Most orders that may wait by tier, in the order of service; `most_waiting` has them whole."""
     tiers, course = venue.by_priority, _course(venue, observed)
     demands = [observed.demand_per_s * tier.demand_share for tier in tiers]
     rows = zip(tiers, demands, accumulate(demands), strict=True)
     return tuple(_orders(tier, own, upto, course) for tier, own, upto in rows)
+
+
+def most_waiting(venue: Venue, observed: Observed) -> tuple[int, ...]:
+    """The same as a gateway is set to: whole orders, and never less than one."""
+    return tuple(max(int(orders), 1) for orders in line_orders(venue, observed))
 
 
 def _course(venue: Venue, observed: Observed) -> list[tuple[float, float]]:

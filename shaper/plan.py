@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shaper.bidding import FeeSetting, bids
 from shaper.capacity import Need, reactive_units, wanted_units
 from shaper.forecast import Forecast
+from shaper.lines import most_waiting
 from shaper.observed import Observed
 from shaper.outlook import CONTRADICTED, median
 from shaper.pricing import priced
@@ -44,13 +45,17 @@ class CapacitySetting:
 
 @dataclass(frozen=True, slots=True)
 class TierSetting:
-    """A tier's class (0 is served first), its quota in orders per second, and that quota's share of the capacity."""
+    """A tier's class (0 is served first), its quota in orders per second, and that quota's share of the capacity.
+
+    `most_waiting` orders of it may wait (None: as many as the gateway holds).
+    """
 
     tier: str
     priority: int
     rate_per_s: float
     share: float
     reason: str
+    most_waiting: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,7 @@ def _demand(observed: Observed, need: Need) -> float:
 
 def _quotas(venue: Venue, observed: Observed, capacity_per_s: float, demand_per_s: float) -> tuple[TierSetting, ...]:
     shares = share_capacity(venue, capacity_per_s, demand_per_s, dict(observed.queued))
+    lines = most_waiting(venue, observed)
     return tuple(
         TierSetting(
             tier=share.tier.name,
@@ -177,8 +183,9 @@ def _quotas(venue: Venue, observed: Observed, capacity_per_s: float, demand_per_
             rate_per_s=capacity_per_s * share.parts / PARTS,
             share=share.parts / PARTS,
             reason=f"needs {share.need:.1%} of {capacity_per_s:.0f}/s, floor {share.floor:.1%}, headroom {share.headroom:.1%}",
+            most_waiting=line,
         )
-        for rank, share in enumerate(shares)
+        for rank, (share, line) in enumerate(zip(shares, lines, strict=True))
     )
 
 

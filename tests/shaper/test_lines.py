@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shaper.lines import BRIDGE, line_orders, worth_s
+from shaper.lines import BRIDGE, line_orders, most_waiting, worth_s
 from shaper.observed import Observed
+from shaper.plan import plan
 from shaper.venue import Pool, Tier, Venue
 from tests.shaper.ventures import BULK, CRITICAL, venue
 
@@ -52,6 +53,12 @@ def test_a_tier_that_more_urgent_ones_starve_keeps_the_line_of_its_floor() -> No
     first, last = replace(ONE, name="first", demand_share=0.5), replace(ONE, name="last", priority=1, demand_share=0.5)
     of = replace(FIXED, tiers=(first, replace(last, floor_share=0.2)))
     assert line_orders(of, Observed(0.0, 40.0, (), 10, 10)) == pytest.approx((bridge(10.0), bridge(2.0)))
+
+
+def test_a_plan_says_how_many_orders_of_a_tier_may_wait_in_whole_orders_and_at_least_one() -> None:
+    seen = Observed(0.0, 30.0, (("all", 50.0),), 10, 10)
+    assert [setting.most_waiting for setting in plan(FIXED, None, seen).quotas] == [int(bridge(10.0))] == [40]
+    assert most_waiting(FIXED, Observed(0.0, 30.0, (), 0, 0)) == (1,)
 
 
 @given(st.floats(0, 500), st.integers(0, 100), st.integers(0, 100), st.floats(0, 1000))
