@@ -106,7 +106,7 @@ def _opened(venue: Venue, forecast: Forecast | None, observed: Observed, rules: 
 def _decided(venue: Venue, forecast: Forecast | None, observed: Observed, steering: Steering) -> Steering:
     """Each rule's own decision on its own state, and the leash."""
     led = wanted_units(venue, forecast, seen_by(venue, steering.led, observed)).units
-    reactive = reactive_units(venue, reactive_demand(steering.tide, observed), sum(steering.reactive.queues))
+    reactive = _baseline(venue, observed, steering, sum(steering.reactive.queues))
     after = replace(
         steering,
         led=set_units(venue.pool, steering.led, led, observed.at_s),
@@ -115,9 +115,17 @@ def _decided(venue: Venue, forecast: Forecast | None, observed: Observed, steeri
     return _leashed(venue, observed, after)
 
 
+def _baseline(venue: Venue, observed: Observed, steering: Steering, queued_orders: float) -> int:
+    """Units of the reactive rule, and no less than those of the insurance where nobody would announce a surge."""
+    units = reactive_units(venue, reactive_demand(steering.tide, observed), queued_orders)
+    if not (steering.record.blind and steering.rules.insured):
+        return units
+    return max(units, venue.pool.units_for(steering.tide.usual_per_s * (1 + steering.rules.insured)))
+
+
 def _leashed(venue: Venue, observed: Observed, steering: Steering) -> Steering:
     rules, pool = steering.rules, venue.pool
-    baseline = reactive_units(venue, reactive_demand(steering.tide, observed), observed.queued_orders)
+    baseline = _baseline(venue, observed, steering, observed.queued_orders)
     budget = max(budget_usd(steering.trust, rules) - _queues_at_risk_usd(venue, steering), 0.0)
     surge = 0.0 if rules.stress == 1 else max(rules.stress * steering.tide.usual_per_s, RISES * observed.demand_per_s)
     risk = missing_unit_usd(venue, surge, baseline)

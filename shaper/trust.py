@@ -28,7 +28,8 @@ class TrustRules:
     Hedge's. A weight from `led_from` on is forecast-led, below `reactive_below` reactive, between them blended; a stage is
     left only `hysteresis` beyond its edge. Demand measured more than `static_after_s` ago holds every setting. No single
     forecast sets more than `most_times` or less than `least_times` the reactive units. Forecasts that are `proven`, by a replay
-    of this venue, may lead before a claim of theirs has come true.
+    of this venue, may lead before a claim of theirs has come true. Where none could announce a surge
+    (`Record.blind`), the reactive rule holds the usual demand with the headroom `insured` at the least.
     Raises ValueError, naming the first rule out of range.
     """
 
@@ -45,12 +46,14 @@ class TrustRules:
     most_times: float = 50.0
     least_times: float = 0.25
     proven: bool = False
+    insured: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every rule."""
         low, high, margin = self.reactive_below, self.led_from, self.hysteresis
         faults = (
             (self.ratio >= 0 and self.allowance_usd >= 0, "ratio and allowance_usd of 0 or more", self.ratio),
+            (self.insured >= 0, "an insured headroom of 0 or more", self.insured),
             (self.stress >= 1, "a stress of at least 1", self.stress),
             (self.learning_rate > 0, "a positive learning_rate", self.learning_rate),
             (0 < self.share < 0.5 and 0 < self.prior < 1, "share in (0, 0.5) and prior in (0, 1)", self.share),
