@@ -130,13 +130,21 @@ def _leashed(venue: Venue, observed: Observed, steering: Steering) -> Steering:
     surge = 0.0 if rules.stress == 1 else max(rules.stress * steering.tide.usual_per_s, RISES * observed.demand_per_s)
     risk = missing_unit_usd(venue, surge, baseline)
     fewer = baseline if risk == 0 else min(int(budget / risk), baseline)
-    fewer = 0 if steering.record.surprised else fewer
-    least = max(baseline - fewer, math.ceil(rules.least_times * baseline), pool.min_units)
+    least = min(baseline - fewer, _needed_now(venue, observed, steering))
+    least = (
+        baseline if steering.record.surprised else max(least, math.ceil(rules.least_times * baseline), pool.min_units)
+    )
     most = min(baseline + _affordable(venue, budget), int(rules.most_times * max(baseline, 1)), pool.max_units)
     refusal = steering.record.refusal
     stage, weight = (steering.trust.stage, in_effect(steering.trust)) if refusal is None else ("reactive", 0.0)
     leash = Leash(stage, weight, baseline, min(least, baseline), max(most, baseline), refusal)
     return replace(steering, leash=leash)
+
+
+def _needed_now(venue: Venue, observed: Observed, steering: Steering) -> int:
+    """Units for the demand of this moment and a rise of it: those that the reactive rule holds beyond are for demand of before."""
+    now = replace(observed, held_per_s=RISES * observed.demand_per_s)
+    return _baseline(venue, now, steering, observed.queued_orders)
 
 
 def _affordable(venue: Venue, budget_usd: float) -> int:

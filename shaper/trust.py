@@ -9,7 +9,8 @@ Two mechanisms, because one alone is not enough. *Weight*: fixed-share Hedge ove
 *Ledger*: with R what the reactive rule would have cost and S what was spent, a plan may deviate only as far as the worst it
 can lose until it could be undone fits into (1 + ratio)·R + allowance − S − (what its own queues above the rule's may lose):
 robustness-constrained learning (Li, Yang, Wierman, Ren, NeurIPS 2023), (1 + λ) times an expert's cost whatever the advice.
-Here λ = `ratio`, for demand that rises at most `stress` times within a planning lead. What good forecasts save is theirs to risk.
+Here λ = `ratio`, for demand that rises at most `stress` times within a planning lead, and beside a reactive rule that
+forgets: units that it only holds for demand of before are free to go. What good forecasts save is theirs to risk.
 """
 
 import math
