@@ -7,8 +7,7 @@ only bridges chance. Of a tier served at the rate μ and asked for at ρ·μ, ρ
 idle for the share p₀ = (ρ − 1)/(ρⁿ⁺¹ − 1) of the time, 1/(n + 1) at ρ = 1, and a longer one is waited in by one order more (a half
 at ρ = 1). For orders worth waiting w for the two cost least together at n = √(2·μ·w) for ρ = 1, and at ρⁿ⁺¹ = μ·w·(ρ − 1)·ln ρ,
 nearly, where ρ is well above it. `_bridge` joins the two, n = 2·ln(1 + √(2·μ·w)·ln ρ/2)/ln ρ: the more a tier is asked for beyond
-what serves it, the less can chance leave that idle. It is taken `BRIDGE` times, as μ is known late and refused clients come back
-in bursts.
+what serves it, the less can chance leave that idle.
 """
 
 import math
@@ -19,7 +18,6 @@ from shaper.observed import Observed
 from shaper.venue import Tier, Venue
 
 NEARLY = 1e-9  # ln ρ, below which a tier is asked for what serves it
-BRIDGE = 2.0  # chosen on tuning seeds of replays with fixed and with growing capacity
 
 
 def worth_s(tier: Tier) -> float:
@@ -64,7 +62,7 @@ def _orders(tier: Tier, own_per_s: float, upto_per_s: float, course: list[tuple[
         left -= min(span, left)
     now = course[0][1]
     served = max(min(own_per_s, now - upto_per_s + own_per_s), tier.floor_share * now)
-    return done + BRIDGE * _bridge(own_per_s, served, worth)
+    return done + _bridge(own_per_s, served, worth)
 
 
 def _bridge(asked_per_s: float, served_per_s: float, worth_s: float) -> float:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shaper.lines import BRIDGE, line_orders, most_waiting, worth_s
+from shaper.lines import line_orders, most_waiting, worth_s
 from shaper.observed import Observed
 from shaper.plan import plan
 from shaper.venue import Pool, Tier, Venue
@@ -19,7 +19,7 @@ FIXED = Venue((ONE,), Pool("fixed", 1.0, 10, 10, 15.0, 0.002), review_s=5.0)
 
 def bridge(rate_per_s: float, asked_per_s: float = 0.0) -> float:
     even, excess = math.sqrt(2 * rate_per_s * 20.0), math.log(max(asked_per_s / rate_per_s, 1.0))
-    return BRIDGE * (2 * math.log(1 + even * excess / 2) / excess if excess else even)
+    return 2 * math.log(1 + even * excess / 2) / excess if excess else even
 
 
 def test_an_order_is_worth_waiting_for_until_that_costs_its_rejection_or_its_deadline_comes() -> None:
@@ -38,10 +38,10 @@ def test_a_bridge_is_nearly_the_line_that_costs_least_by_the_law_of_m_m_1_n(load
         chances = [load**k for k in range(n + 1)]
         return (sum(k * chance for k, chance in enumerate(chances)) + 10.0 * 20.0 * chances[0]) / sum(chances)
 
-    shown = line_orders(FIXED, Observed(0.0, 10.0 * load, (), 10, 10))[0] / BRIDGE
+    shown = line_orders(FIXED, Observed(0.0, 10.0 * load, (), 10, 10))[0]
     best = min(range(1, 80), key=cost)
     assert cost(round(shown)) < 1.1 * cost(best)
-    assert shown < bridge(10.0) / BRIDGE
+    assert shown < bridge(10.0)
 
 
 def test_free_capacity_works_a_line_off_while_its_orders_are_worth_it() -> None:
@@ -70,7 +70,7 @@ def test_a_tier_that_more_urgent_ones_starve_keeps_the_line_of_its_floor() -> No
 
 def test_a_plan_says_how_many_orders_of_a_tier_may_wait_in_whole_orders_and_at_least_one() -> None:
     seen = Observed(0.0, 30.0, (("all", 50.0),), 10, 10)
-    assert [setting.most_waiting for setting in plan(FIXED, None, seen).quotas] == [int(bridge(10.0, 30.0))] == [9]
+    assert [setting.most_waiting for setting in plan(FIXED, None, seen).quotas] == [int(bridge(10.0, 30.0))] == [4]
     assert most_waiting(FIXED, Observed(0.0, 30.0, (), 0, 0)) == (1,)
 
 
