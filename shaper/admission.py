@@ -2,7 +2,8 @@
 
 Decided here: strict class within the plan's quotas, so that a tier beyond its quota yields to those within theirs; fair turns among
 accounts; newest first and CoDel while a queue is bad; memory that is bounded, where the least urgent tier's longest line loses
-first. A refusal is a value; a permit is the only way to report a latency.
+first; and lines as long as the plan says, in which the account that holds most yields to one that holds less. A refusal is a value;
+a permit is the only way to report a latency.
 """
 
 from collections.abc import Mapping
@@ -76,12 +77,19 @@ class Admission:
         self._queues: dict[str, FairQueue[Order]] = {name: FairQueue() for name in self._order}
         self._codels = {tier.name: Codel(tier.deadline_s) for tier in tiers}
         self._quotas = Hierarchy({name: rates_per_s.get(name, 0.0) for name in self._order}, 1.0, at_s)
+        self._lines: Mapping[str, int | None] = {}
         self._most, self._most_each = most_orders, max(int(most_orders * account_share), 1)
         self._open: dict[int, Permit] = {}
         self._issued = self.waiting = 0
 
-    def follow(self, rates_per_s: Mapping[str, float], at_s: float) -> None:
-        """Take the quotas of a new plan, orders per second by tier in the order of service; tiers it leaves out come last."""
+    def follow(
+        self, rates_per_s: Mapping[str, float], at_s: float, lines: Mapping[str, int | None] | None = None
+    ) -> None:
+        """Take the quotas of a new plan, orders per second by tier in the order of service; tiers it leaves out come last.
+
+        `lines` says how many orders of a tier may wait (None, or left out: as many as in all). Who waits already may stay.
+        """
+        self._lines = lines or {}
         self._order = (
             *(name for name in rates_per_s if name in self._queues),
             *(name for name in self._order if name not in rates_per_s),
@@ -99,12 +107,9 @@ class Admission:
             return Refusal(order, "deadline has passed", 0.0)
         if queue.length(order.account) >= self._most_each:
             return Refusal(order, "too many orders of this account wait", self._retry_s(order.tier))
-        evicted: tuple[Order, ...] = ()
-        if self.waiting >= self._most:
-            victim = self._victim(order)
-            if victim is None:
-                return Refusal(order, "queue full of orders as urgent", self._retry_s(order.tier))
-            evicted = (victim,)
+        evicted = self._place_for(order, queue)
+        if isinstance(evicted, str):
+            return Refusal(order, evicted, self._retry_s(order.tier))
         queue.push(order)
         self.waiting += 1
         return Queued(order, evicted)
@@ -159,6 +164,24 @@ class Admission:
         if order is not None:
             self.waiting -= 1
             dropped.append(order)
+
+    def _place_for(self, order: Order, queue: FairQueue[Order]) -> tuple[Order, ...] | str:
+        """The orders that make room for one; or why there is none."""
+        line = self._lines.get(order.tier)
+        if line is not None and queue.size >= line:
+            victim, why = self._yielding(order, queue), "as many orders of the tier wait as can be served in time"
+        elif self.waiting >= self._most:
+            victim, why = self._victim(order), "queue full of orders as urgent"
+        else:
+            return ()
+        return why if victim is None else (victim,)
+
+    def _yielding(self, order: Order, queue: FairQueue[Order]) -> Order | None:
+        """Who leaves a full line: the oldest order of the account that holds most, where that is fairer or the newest go first."""
+        if not self._codels[order.tier].dropping and queue.longest <= queue.length(order.account) + 1:
+            return None
+        self.waiting -= 1
+        return queue.drop_of_longest()
 
     def _victim(self, order: Order) -> Order | None:
         """The oldest order of the longest line of the least urgent tier, unless all are more urgent or no line is longer."""

@@ -79,6 +79,11 @@ class FairQueue(Generic[Item]):
         """Remove the oldest order of the account with the longest line; ties go to the first that became as long."""
         return self._taken(next(iter(self._lengths[self._longest])), False) if self.size else None
 
+    @property
+    def longest(self) -> int:
+        """Orders of the account that has most waiting."""
+        return self._longest if self.size else 0
+
     def length(self, account: str) -> int:
         """Orders that an account has waiting."""
         return len(self._lines.get(account, ()))

@@ -6,8 +6,9 @@ Decided here: how the parts are put together. Plans are values: equal inputs giv
 from dataclasses import dataclass
 
 from shaper.bidding import FeeSetting, bids
-from shaper.capacity import Need, reactive_units, wanted_units
+from shaper.capacity import Need, reactive_units, wanted_units, without_forecast
 from shaper.forecast import Forecast
+from shaper.lines import most_waiting
 from shaper.observed import Observed
 from shaper.outlook import CONTRADICTED, median
 from shaper.pricing import priced
@@ -44,13 +45,17 @@ class CapacitySetting:
 
 @dataclass(frozen=True, slots=True)
 class TierSetting:
-    """A tier's class (0 is served first), its quota in orders per second, and that quota's share of the capacity."""
+    """A tier's class (0 is served first), its quota in orders per second, and that quota's share of the capacity.
+
+    `most_waiting` orders of it may wait (None: as many as the gateway holds).
+    """
 
     tier: str
     priority: int
     rate_per_s: float
     share: float
     reason: str
+    most_waiting: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,9 @@ def plan(venue: Venue, forecast: Forecast | None, observed: Observed, leash: Lea
     """
     venue = priced(venue, forecast, observed.at_s)
     need = wanted_units(venue, forecast, observed, leash)
-    reactive = Need(
-        reactive_units(venue, observed.reactive_per_s, observed.queued_orders),
-        "by what is seen alone",
-        stage="reactive",
-    )
+    plain = reactive_units(venue, observed.reactive_per_s, observed.queued_orders)
+    units = plain if need.stage == "static" else without_forecast(venue, observed, leash)
+    reactive = Need(units, "by what is seen alone", stage="reactive")
     without = _settings(venue, observed, reactive)
     led = need.stage in ("forecast-led", "blended")
     chosen = without if need.stage == "reactive" else _settings(venue, observed, need)
@@ -170,6 +173,7 @@ def _demand(observed: Observed, need: Need) -> float:
 
 def _quotas(venue: Venue, observed: Observed, capacity_per_s: float, demand_per_s: float) -> tuple[TierSetting, ...]:
     shares = share_capacity(venue, capacity_per_s, demand_per_s, dict(observed.queued))
+    lines = most_waiting(venue, observed)
     return tuple(
         TierSetting(
             tier=share.tier.name,
@@ -177,8 +181,9 @@ def _quotas(venue: Venue, observed: Observed, capacity_per_s: float, demand_per_
             rate_per_s=capacity_per_s * share.parts / PARTS,
             share=share.parts / PARTS,
             reason=f"needs {share.need:.1%} of {capacity_per_s:.0f}/s, floor {share.floor:.1%}, headroom {share.headroom:.1%}",
+            most_waiting=line,
         )
-        for rank, share in enumerate(shares)
+        for rank, (share, line) in enumerate(zip(shares, lines, strict=True))
     )
 
 
@@ -203,7 +208,12 @@ def _capacity_reason(venue: Venue, observed: Observed, need: Need, units: int) -
         return f"{units} units: held{limited}"
     if need.work is None:
         seen = f"{observed.reactive_per_s:.0f}/s seen, {observed.queued_orders:.0f} queued"
-        return f"{units} units: {seen}, headroom {venue.reactive_headroom:.0%}{limited}"
+        more = (
+            ""
+            if need.units <= reactive_units(venue, observed.reactive_per_s, observed.queued_orders)
+            else ", and more against a surge"
+        )
+        return f"{units} units: {seen}, headroom {venue.reactive_headroom:.0%}{more}{limited}"
     demand = need.work.demand
     expected = f"demand due in {need.work.lead_s:.0f} s: median {median(demand):.0f}/s, 95 % {demand[9]:.0f}/s"
     held = f"; kept for the demand of the next {need.held_for_s:.0f} s" if need.held_for_s < need.work.lead_s else ""

@@ -52,6 +52,11 @@ class Record:
         return self.refusal is None
 
     @property
+    def blind(self) -> bool:
+        """Whether nobody would announce a surge: no forecast claims anything, or what forecasts claim does not come true."""
+        return not self.claims or self.refuted or (self.missed > 0 and self.held == 0)
+
+    @property
     def refusal(self) -> str | None:
         """Why forecasts may not lead, in words; None if they may."""
         if self.refuted:

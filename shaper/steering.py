@@ -106,7 +106,7 @@ def _opened(venue: Venue, forecast: Forecast | None, observed: Observed, rules: 
 def _decided(venue: Venue, forecast: Forecast | None, observed: Observed, steering: Steering) -> Steering:
     """Each rule's own decision on its own state, and the leash."""
     led = wanted_units(venue, forecast, seen_by(venue, steering.led, observed)).units
-    reactive = reactive_units(venue, reactive_demand(steering.tide, observed), sum(steering.reactive.queues))
+    reactive = _baseline(venue, observed, steering, sum(steering.reactive.queues))
     after = replace(
         steering,
         led=set_units(venue.pool, steering.led, led, observed.at_s),
@@ -115,20 +115,36 @@ def _decided(venue: Venue, forecast: Forecast | None, observed: Observed, steeri
     return _leashed(venue, observed, after)
 
 
+def _baseline(venue: Venue, observed: Observed, steering: Steering, queued_orders: float) -> int:
+    """Units of the reactive rule, and no less than those of the insurance where nobody would announce a surge."""
+    units = reactive_units(venue, reactive_demand(steering.tide, observed), queued_orders)
+    if not (steering.record.blind and steering.rules.insured):
+        return units
+    return max(units, venue.pool.units_for(steering.tide.usual_per_s * (1 + steering.rules.insured)))
+
+
 def _leashed(venue: Venue, observed: Observed, steering: Steering) -> Steering:
     rules, pool = steering.rules, venue.pool
-    baseline = reactive_units(venue, reactive_demand(steering.tide, observed), observed.queued_orders)
+    baseline = _baseline(venue, observed, steering, observed.queued_orders)
     budget = max(budget_usd(steering.trust, rules) - _queues_at_risk_usd(venue, steering), 0.0)
     surge = 0.0 if rules.stress == 1 else max(rules.stress * steering.tide.usual_per_s, RISES * observed.demand_per_s)
     risk = missing_unit_usd(venue, surge, baseline)
     fewer = baseline if risk == 0 else min(int(budget / risk), baseline)
-    fewer = 0 if steering.record.surprised else fewer
-    least = max(baseline - fewer, math.ceil(rules.least_times * baseline), pool.min_units)
+    least = min(baseline - fewer, _needed_now(venue, observed, steering))
+    least = (
+        baseline if steering.record.surprised else max(least, math.ceil(rules.least_times * baseline), pool.min_units)
+    )
     most = min(baseline + _affordable(venue, budget), int(rules.most_times * max(baseline, 1)), pool.max_units)
     refusal = steering.record.refusal
     stage, weight = (steering.trust.stage, in_effect(steering.trust)) if refusal is None else ("reactive", 0.0)
     leash = Leash(stage, weight, baseline, min(least, baseline), max(most, baseline), refusal)
     return replace(steering, leash=leash)
+
+
+def _needed_now(venue: Venue, observed: Observed, steering: Steering) -> int:
+    """Units for the demand of this moment and a rise of it: those that the reactive rule holds beyond are for demand of before."""
+    now = replace(observed, held_per_s=RISES * observed.demand_per_s)
+    return _baseline(venue, now, steering, observed.queued_orders)
 
 
 def _affordable(venue: Venue, budget_usd: float) -> int:

@@ -9,7 +9,8 @@ Two mechanisms, because one alone is not enough. *Weight*: fixed-share Hedge ove
 *Ledger*: with R what the reactive rule would have cost and S what was spent, a plan may deviate only as far as the worst it
 can lose until it could be undone fits into (1 + ratio)·R + allowance − S − (what its own queues above the rule's may lose):
 robustness-constrained learning (Li, Yang, Wierman, Ren, NeurIPS 2023), (1 + λ) times an expert's cost whatever the advice.
-Here λ = `ratio`, for demand that rises at most `stress` times within a planning lead. What good forecasts save is theirs to risk.
+Here λ = `ratio`, for demand that rises at most `stress` times within a planning lead, and beside a reactive rule that
+forgets: units that it only holds for demand of before are free to go. What good forecasts save is theirs to risk.
 """
 
 import math
@@ -28,7 +29,8 @@ class TrustRules:
     Hedge's. A weight from `led_from` on is forecast-led, below `reactive_below` reactive, between them blended; a stage is
     left only `hysteresis` beyond its edge. Demand measured more than `static_after_s` ago holds every setting. No single
     forecast sets more than `most_times` or less than `least_times` the reactive units. Forecasts that are `proven`, by a replay
-    of this venue, may lead before a claim of theirs has come true.
+    of this venue, may lead before a claim of theirs has come true. Where none could announce a surge
+    (`Record.blind`), the reactive rule holds the usual demand with the headroom `insured` at the least.
     Raises ValueError, naming the first rule out of range.
     """
 
@@ -45,12 +47,14 @@ class TrustRules:
     most_times: float = 50.0
     least_times: float = 0.25
     proven: bool = False
+    insured: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every rule."""
         low, high, margin = self.reactive_below, self.led_from, self.hysteresis
         faults = (
             (self.ratio >= 0 and self.allowance_usd >= 0, "ratio and allowance_usd of 0 or more", self.ratio),
+            (self.insured >= 0, "an insured headroom of 0 or more", self.insured),
             (self.stress >= 1, "a stress of at least 1", self.stress),
             (self.learning_rate > 0, "a positive learning_rate", self.learning_rate),
             (0 < self.share < 0.5 and 0 < self.prior < 1, "share in (0, 0.5) and prior in (0, 1)", self.share),

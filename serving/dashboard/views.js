@@ -45,6 +45,10 @@ function same(settings, key, setting, shown) {
   return found ? shown(found) : null;
 }
 
+function lined(queued, most) {
+  return most == null ? whole(queued) : `${whole(queued)} of ${whole(most)}`;
+}
+
 export function showTiers(plan, recent) {
   const tallies = new Map(recent.tiers.map((tally) => [tally.tier, tally]));
   byId("tiers").tBodies[0].replaceChildren(
@@ -52,7 +56,7 @@ export function showTiers(plan, recent) {
       const tally = tallies.get(quota.tier) ?? {};
       const cell = (text) => make("td", { className: "number" }, text);
       const bar = make("progress", { max: 1, value: quota.share, ariaLabel: `share of ${quota.tier}` });
-      return row(quota.tier, cell(number(quota.rate_per_s)), make("td", {}, bar, ` ${percent(quota.share)}`), cell(whole(tally.queued)), cell(whole(tally.admitted)), cell(whole(tally.refused)), cell(seconds(tally.p99_s)));
+      return row(quota.tier, cell(number(quota.rate_per_s)), make("td", {}, bar, ` ${percent(quota.share)}`), cell(lined(tally.queued, quota.most_waiting)), cell(whole(tally.admitted)), cell(whole(tally.refused)), cell(seconds(tally.p99_s)));
     }),
   );
 }

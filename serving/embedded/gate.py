@@ -118,7 +118,9 @@ class Gate:
 
     def _lose(self, queued: Queued) -> None:
         for order in queued.evicted:
-            self._tell(order, unable("lost its place to a more urgent order", BUSY_S))
+            is_peer = order.tier == queued.order.tier
+            why = "in a line that is full" if is_peer else "to a more urgent order"
+            self._tell(order, unable(f"lost its place {why}", BUSY_S))
 
     def _late(self, key: str) -> None:
         waiting = self._waiting.pop(key, None)

@@ -84,10 +84,11 @@ class EmbeddedGateway:
         print(f"shaper takes orders on {self.url}", flush=True)
 
     async def apply(self, plan: Plan) -> None:
-        """Take the quotas and the order of the tiers, the weights and the routes of a plan."""
+        """Take the quotas, the order and the lines of the tiers, the weights and the routes of a plan."""
         parts = self._open_parts()
         quotas = sorted(plan.quotas, key=lambda tier: tier.priority)
-        parts.admission.follow({tier.tier: tier.rate_per_s for tier in quotas}, parts.loop.time())
+        lines = {tier.tier: tier.most_waiting for tier in quotas}
+        parts.admission.follow({tier.tier: tier.rate_per_s for tier in quotas}, parts.loop.time(), lines)
         parts.router.follow(plan)
         parts.desk.plan_id = plan_id(msgspec.json.encode(plan))
         parts.gate.pump(parts.loop.time())

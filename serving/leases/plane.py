@@ -1,6 +1,6 @@
 """A data plane that enforces this sidecar's share of each plan, and changes it when the lease does, between plans too.
 
-Decided here: what is scaled are the quotas; weights, priorities and capacity are of the whole venue and stay as planned.
+Decided here: what is scaled are the quotas and lines; weights, priorities and capacity are of the whole venue and stay as planned.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from serving.gateway import Report
 from serving.leases.settings import Leases
 from serving.leases.share import Share
 from serving.leases.store import Asked, Store
-from shaper.plan import Plan
+from shaper.plan import Plan, TierSetting
 
 LOG = logging.getLogger(__name__)
 RENEWALS = 3  # in the time of a lease
@@ -127,7 +127,10 @@ class LeasedPlane:
 
 
 def scaled(plan: Plan, part: float) -> Plan:
-    """A plan with a part of its quotas."""
-    return replace(
-        plan, quotas=tuple(replace(setting, rate_per_s=setting.rate_per_s * part) for setting in plan.quotas)
-    )
+    """A plan with a part of its quotas, and of the lines that these are to work off."""
+    return replace(plan, quotas=tuple(_scaled(setting, part) for setting in plan.quotas))
+
+
+def _scaled(setting: TierSetting, part: float) -> TierSetting:
+    line = None if setting.most_waiting is None else max(int(setting.most_waiting * part), 1)
+    return replace(setting, rate_per_s=setting.rate_per_s * part, most_waiting=line)

@@ -99,18 +99,20 @@ class CapacitySetting(_message.Message):
     def __init__(self, pool: _Optional[str] = ..., units: _Optional[int] = ..., rate_per_s: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TierSetting(_message.Message):
-    __slots__ = ("tier", "priority", "rate_per_s", "share", "reason")
+    __slots__ = ("tier", "priority", "rate_per_s", "share", "reason", "most_waiting")
     TIER_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     RATE_PER_S_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    MOST_WAITING_FIELD_NUMBER: _ClassVar[int]
     tier: str
     priority: int
     rate_per_s: float
     share: float
     reason: str
-    def __init__(self, tier: _Optional[str] = ..., priority: _Optional[int] = ..., rate_per_s: _Optional[float] = ..., share: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    most_waiting: int
+    def __init__(self, tier: _Optional[str] = ..., priority: _Optional[int] = ..., rate_per_s: _Optional[float] = ..., share: _Optional[float] = ..., reason: _Optional[str] = ..., most_waiting: _Optional[int] = ...) -> None: ...
 
 class NodeSetting(_message.Message):
     __slots__ = ("node", "weight", "reason")

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from shaper.capacity import reactive_units, wanted_units
-from shaper.lines import line_orders
+from shaper.lines import most_waiting
 from shaper.observed import Observed
 from shaper.replay.gateway import Discipline
 from shaper.replay.levers import Seen, Settings
@@ -82,7 +82,7 @@ class Autoscaled:
 
 
 class Ours:
-    """The shaper's own plan: capacity by `wanted_units` on the leash of `steer`, weights by `split_orders`, lines by `line_orders`.
+    """The shaper's own plan: `wanted_units` on the leash of `steer`, weights by `split_orders`, lines by `most_waiting`.
 
     Queues are those of priority + LIFO. Without a usable forecast it is that policy. Units are ordered for the delay that one
     order in twenty exceeds.
@@ -108,7 +108,7 @@ class Ours:
         need = wanted_units(self._venue, forecast, observed, self._steering.leash)
         self.reviews += 1
         self.fallbacks += need.fallback is not None
-        room = np.array(line_orders(self._venue, observed))
+        room = np.array(most_waiting(self._venue, observed), np.float64)
         return Settings(need.units, self._weigher.weights(observed.demand_per_s, seen.up), room)
 
 

@@ -164,6 +164,40 @@ def test_a_plan_may_change_the_order_of_service() -> None:
     assert [one.tier for one in drained(admission, 0.0)] == ["bulk", "critical", "maker"]
 
 
+def test_a_line_that_is_as_long_as_the_plan_says_refuses_and_says_when_to_retry() -> None:
+    admission = Admission(TIERS, QUOTAS, 0.0)
+    admission.follow({**QUOTAS, "maker": 2.0}, 0.0, {"maker": 3, "bulk": None})
+    taken = [admission.offer(order(i, "maker"), 0.0) for i in range(4)]
+    assert all(isinstance(one, Queued) for one in taken[:3])
+    assert taken[3] == Refusal(order(3), "as many orders of the tier wait as can be served in time", 1.5)
+    assert all(isinstance(admission.offer(order(i, "bulk", "b"), 0.0), Queued) for i in range(50))
+
+
+def test_in_a_full_line_the_account_that_holds_most_yields_to_one_that_holds_less() -> None:
+    admission = Admission(TIERS, QUOTAS, 0.0)
+    admission.follow(QUOTAS, 0.0, {"maker": 4})
+    for i in range(4):
+        admission.offer(order(i, "maker", "flood"), 0.0)
+    for i in range(2):
+        taken = admission.offer(order(i, "maker", "small"), 0.0)
+        assert isinstance(taken, Queued)
+        assert [one.key for one in taken.evicted] == [f"flood{i}"]
+    assert isinstance(admission.offer(order(2, "maker", "small"), 0.0), Refusal)
+    assert isinstance(admission.offer(order(9, "maker", "flood"), 0.0), Refusal)
+    assert dict(admission.queued())["maker"] == 4.0
+
+
+def test_once_the_newest_go_first_the_oldest_leaves_a_full_line() -> None:
+    admission = Admission(TIERS, QUOTAS, 0.0)
+    admission.follow({"maker": 2.0}, 0.0, {"maker": 10})
+    refused = [False] * 100
+    for i in range(100):  # five times the quota, until the line has stood too long
+        refused[i] = isinstance(admission.offer(order(i, "maker", at_s=i / 10), i / 10), Refusal)
+        admission.next(i / 10)
+    assert sum(refused[20:50]) > 20
+    assert not any(refused[70:])
+
+
 def test_orders_that_make_no_sense_are_refused() -> None:
     admission = Admission(TIERS, QUOTAS, 0.0)
     assert admission.offer(order(1), 11.0) == Refusal(order(1), "deadline has passed", 0.0)
@@ -213,6 +247,7 @@ def test_a_label_never_raises_a_tier(facts: Facts, tier: str) -> None:
 @given(st.lists(st.tuples(st.sampled_from(sorted(QUOTAS)), st.sampled_from("abc"), st.floats(0, 3)), max_size=80))
 def test_every_order_is_served_dropped_evicted_refused_or_waits(rows: list[tuple[str, str, float]]) -> None:
     admission, gone, now = Admission(TIERS, QUOTAS, 0.0, most_orders=12), Counter[str](), 0.0
+    admission.follow(QUOTAS, 0.0, {"bulk": 3, "maker": 5})
     for i, (tier, account, gap) in enumerate(rows):
         now += gap
         taken = admission.offer(order(i, tier, account, now), now)

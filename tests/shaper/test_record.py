@@ -36,6 +36,7 @@ def test_claims_that_never_come_true_never_lead_and_are_refuted_at_the_third() -
     records = reviewed(25, 100.0, 1000.0)
     assert not any(record.leads for record in records)
     assert [record.missed for record in records if record.refuted][:1] == [3]
+    assert [record.blind for record in records] == [record.missed > 0 for record in records]
 
 
 def test_claims_made_before_a_surprise_was_seen_are_not_held_against_the_forecast() -> None:
@@ -82,6 +83,7 @@ def test_the_odds_are_fair_for_a_band_that_fails_one_time_in_ten() -> None:
 def test_a_record_without_a_forecast_claims_nothing() -> None:
     silent = recorded(OF, None, Observed(1000.0, 100.0), Record())
     assert silent.claims == ()
+    assert silent.blind
     assert recorded(OF, replace(forecast(), targets=("volatility",)), Observed(1000.0, 100.0), Record()).claims == ()
     assert math.isinf(silent.judged_at_s)
 

@@ -152,3 +152,27 @@ def test_a_plan_on_a_leash_names_its_stage_and_its_limits() -> None:
     assert "trusted with weight 1.00 within" in made.reason
     reactive = plan(OF, forecast(), SEEN, replace(leash, stage="reactive", weight=0.0))
     assert (reactive.stage, reactive.capacity) == ("reactive", reactive.without_forecast.capacity)
+
+
+def test_where_nobody_would_announce_a_surge_the_reactive_rule_is_insured_and_the_plan_sets_it() -> None:
+    rules = TrustRules(insured=4.0)
+    told, silent = steer(OF, forecast(), SEEN, rules), steer(OF, None, SEEN, rules)
+    assert told.leash.baseline_units == reactive_units(OF, 105.0, 12.0)
+    insured = OF.pool.units_for(5 * 105.0)
+    assert silent.leash.baseline_units == insured
+    made = plan(OF, None, SEEN, silent.leash)
+    assert made.capacity[0].units == OF.pool.reachable(SEEN.ordered_units, insured)
+    assert made.capacity[0].reason.endswith("queued, headroom 100%, and more against a surge")
+    lied_to = replace(told, record=replace(told.record, missed=1), at_s=1009.0)
+    assert steer(OF, forecast(), SEEN, lied_to).leash.baseline_units == insured
+    proven = replace(told, record=replace(told.record, missed=1, held=1), at_s=1009.0)
+    assert steer(OF, forecast(), SEEN, proven).leash.baseline_units == told.leash.baseline_units
+
+
+def test_units_that_the_reactive_rule_holds_for_demand_of_before_are_free_to_go() -> None:
+    after = replace(SEEN, queued=(), ready_units=200, ordered_units=200, held_per_s=500.0)
+    rise = reactive_units(OF, 1.5 * 105.0, 0.0)
+    leash = steer(OF, forecast(), after).leash
+    assert (leash.baseline_units, leash.least_units) == (reactive_units(OF, 500.0, 0.0), rise)
+    still = steer(OF, forecast(500.0), replace(after, demand_per_s=500.0)).leash
+    assert (still.baseline_units, still.least_units) == (reactive_units(OF, 500.0, 0.0),) * 2

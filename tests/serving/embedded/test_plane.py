@@ -1,6 +1,7 @@
 """The gateway as a data plane: plans in, load out, and its end."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def test_a_plan_s_quotas_and_order_of_tiers_hold_from_then_on(tmp_path: Path) ->
             assert lost.pop().result().json()["error"]["message"] == "lost its place to a more urgent order"
             await there.gateway.apply(planned())
             assert (await urgent).status_code == 200
+
+    play(story())
+
+
+def test_a_tier_s_line_is_as_long_as_the_plan_says_and_then_says_when_to_come_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, account_share=1.0) as there:
+            made = planned()
+            quotas = tuple(replace(quota, rate_per_s=0.0, most_waiting=2) for quota in made.quotas)
+            await there.gateway.apply(replace(made, quotas=quotas))
+            tasks = [asyncio.create_task(there.send(number, "crowd", **PATIENT)) for number in range(5)]
+            refused = [await done for done in itertools.islice(asyncio.as_completed(tasks), 3)]
+            assert {answer.status_code for answer in refused} == {503}
+            assert {answer.json()["error"]["message"] for answer in refused} == {
+                "as many orders of the tier wait as can be served in time"
+            }
+            assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+            assert (await there.gateway.report()).queued["taker"] == 2
+            await there.gateway.apply(planned())
+            assert [(await task).status_code for task in tasks].count(200) == 2
 
     play(story())
 

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from serving.dataplane import DataPlaneError, RecordedPlane
 from serving.gateway import Report
-from serving.leases.plane import LeasedPlane
+from serving.leases.plane import LeasedPlane, scaled
 from serving.leases.settings import Leases, rules
 from serving.leases.share import Share
 from serving.leases.store import Store, taken
@@ -35,6 +36,14 @@ def test_without_a_store_a_sidecar_goes_from_nothing_to_its_safe_share() -> None
 
     assert asyncio.run(asyncio.wait_for(whole(), 20)) == Report(queued={"all": 3.0})
     assert [made.quotas[0].rate_per_s for made in inner.plans] == [0.0, 25.0, 20.0]
+
+
+def test_a_share_of_the_quotas_comes_with_the_same_share_of_the_lines() -> None:
+    whole = plan(100.0)
+    lined = replace(whole, quotas=(replace(whole.quotas[0], most_waiting=30),))
+    assert scaled(lined, 0.25).quotas == (replace(lined.quotas[0], rate_per_s=25.0, most_waiting=7),)
+    assert scaled(lined, 0.01).quotas[0].most_waiting == 1
+    assert scaled(whole, 0.25).quotas[0].most_waiting is None
 
 
 def test_a_plane_that_refuses_is_said_and_asked_again() -> None:
