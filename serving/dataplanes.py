@@ -18,6 +18,7 @@ from serving.envoy import commands as envoy
 from serving.haproxy import commands as haproxy
 from serving.haproxy.agent import Agent
 from serving.haproxy.plane import HAProxyPlane
+from serving.haproxy.retiring import Front
 from serving.leases.settings import Leases
 from serving.settings import Settings, check, read_settings
 
@@ -72,7 +73,8 @@ def planes_of(settings: Settings, registry: CollectorRegistry, now_s: Callable[[
     if own.webhook is not None:
         planes.append(WebhookPlane(own.webhook))
     if own.processes is not None:
-        planes.append(ProcessPlane(own.processes, settings.venue))
+        front = None if own.haproxy is None else Front(own.haproxy)
+        planes.append(ProcessPlane(own.processes, settings.venue, front))
     if settings.chain is not None:
         planes.append(ChainWatch(settings.chain))
     return tuple(planes)
