@@ -75,8 +75,10 @@ def planes_of(settings: Settings, registry: CollectorRegistry, now_s: Callable[[
         planes.append(WebhookPlane(own.webhook))
     if own.processes is not None:
         from serving.capacity.processes import ProcessPlane
+        from serving.haproxy.retiring import Front
 
-        planes.append(ProcessPlane(own.processes, settings.venue))
+        front = None if own.haproxy is None else Front(own.haproxy)
+        planes.append(ProcessPlane(own.processes, settings.venue, front))
     if settings.chain is not None:
         from serving.chain.plane import ChainWatch
 

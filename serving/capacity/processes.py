@@ -1,15 +1,19 @@
 """The data plane that buys capacity on this machine: one worker process for each unit, warm when it answers on its port.
 
 Decided here: ready is what listens, not what was started; what was started last is released first; a worker that ended by itself
-is replaced at the next plan. Workers end with the sidecar when it closes in order; if it is killed they go on, and a new sidecar
-passes over their ports.
+is replaced at the next plan. A proxy before the workers is told first: one that is released finishes its orders, at most for a
+limit, and is then ended. Workers end with the sidecar when it closes in order; if it is killed they go on, and a new sidecar passes
+over their ports.
 """
 
 import asyncio
 import contextlib
+import logging
 import socket
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from serving.capacity.settings import Processes
 from serving.dataplane import DataPlaneError
@@ -17,7 +21,21 @@ from serving.gateway import Report
 from shaper.plan import Plan
 from shaper.venue import Venue
 
+LOG = logging.getLogger(__name__)
 PROBE_S = 0.1
+TOLD_S = 5.0  # a proxy that does not answer by then is not waited for
+
+
+class Front(Protocol):
+    """The proxy that gives orders to the processes, which it knows by their addresses."""
+
+    async def drain(self, address: str) -> None:
+        """Give a process no more orders; returns when it has none. Raises DataPlaneError."""
+        ...
+
+    async def expect(self, address: str) -> None:
+        """Give a process that was started orders once it answers. Raises DataPlaneError."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,11 +56,12 @@ class ProcessPlane:
 
     name = "processes"
 
-    def __init__(self, own: Processes, venue: Venue) -> None:
+    def __init__(self, own: Processes, venue: Venue, front: Front | None = None) -> None:
         self.own = own
         self.pool = venue.pool
+        self.front = front
         self.workers: list[Worker] = []
-        self.ending: set[asyncio.Task[None]] = set()
+        self.under_way: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Nothing is started before the first plan."""
@@ -52,9 +71,11 @@ class ProcessPlane:
         wanted = next(setting.units for setting in plan.capacity if setting.pool == self.pool.name)
         self.workers = [worker for worker in self.workers if worker.lives]
         while len(self.workers) > wanted:
-            self.release(self.workers.pop())
+            self.begin(self.release(self.workers.pop()))
         while len(self.workers) < wanted:
             self.workers.append(await self.start())
+            if self.front is not None:
+                self.begin(told(self.front.expect(self.address(self.workers[-1])), TOLD_S))
 
     async def start(self) -> Worker:
         """Start one on the first port that is free. Raises DataPlaneError."""
@@ -81,11 +102,22 @@ class ProcessPlane:
             "found fewer; choose another"
         )
 
-    def release(self, worker: Worker) -> None:
-        """Ask a worker to end, without waiting for it."""
-        task = asyncio.create_task(end(worker.process, self.own.grace_s))
-        self.ending.add(task)
-        task.add_done_callback(self.ending.discard)
+    def address(self, worker: Worker) -> str:
+        """Where a worker is reached, as proxies write it."""
+        host = f"[{self.own.host}]" if ":" in self.own.host else self.own.host
+        return f"{host}:{worker.port}"
+
+    def begin(self, job: Coroutine[Any, Any, None]) -> None:
+        """Have something done without waiting for it."""
+        task = asyncio.create_task(job)
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+
+    async def release(self, worker: Worker) -> None:
+        """Let a worker finish its orders, and ask it to end."""
+        if self.front is not None:
+            await told(self.front.drain(self.address(worker)), self.own.drain_s)
+        await end(worker.process, self.own.grace_s)
 
     async def report(self) -> Report | None:
         """Workers that answer, and those that were started."""
@@ -96,9 +128,17 @@ class ProcessPlane:
     async def close(self) -> None:
         """End all workers."""
         for worker in self.workers:
-            self.release(worker)
+            self.begin(self.release(worker))
         self.workers = []
-        await asyncio.gather(*self.ending)
+        await asyncio.gather(*self.under_way)
+
+
+async def told(job: Coroutine[Any, Any, None], limit_s: float) -> None:
+    """Have a proxy told something; one that cannot be told, or takes too long, stops nothing."""
+    try:
+        await asyncio.wait_for(job, limit_s)
+    except (DataPlaneError, TimeoutError) as error:
+        LOG.warning("the proxy before the processes: %s", str(error) or f"not done within {limit_s:g} s")
 
 
 async def end(process: Process, grace_s: float) -> None:

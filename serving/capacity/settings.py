@@ -32,13 +32,15 @@ class Webhook:
 class Processes:
     """One process for each unit of the pool: `command`, whose `{port}` is the port of `host` that the process has to listen on.
 
-    Ports are `first_port` and those after it. A process that is released is asked to end, and ended after `grace_s`.
+    Ports are `first_port` and those after it. A process that is released has up to `drain_s` to finish the orders that HAProxy gave
+    it, is asked to end, and ended after `grace_s`.
     """
 
     command: tuple[str, ...]
     first_port: int = 20000
     host: str = "127.0.0.1"
     grace_s: float = 5.0
+    drain_s: float = 5.0
 
 
 def webhook_rules(own: Webhook) -> Iterator[Rule]:
@@ -65,4 +67,6 @@ def process_rules(own: Processes, venue: Venue) -> Iterator[Rule]:
         str(own.first_port),
         "choose another",
     )
-    yield 0 < own.grace_s <= 300, f"{where}.grace_s above 0, up to 300 s", str(own.grace_s), "5.0 suits most"
+    for key in ("grace_s", "drain_s"):
+        value = getattr(own, key)
+        yield 0 < value <= 300, f"{where}.{key} above 0, up to 300 s", str(value), "5.0 suits most"

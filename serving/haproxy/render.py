@@ -46,9 +46,10 @@ def depths(own: HAProxy, tiers: tuple[Tier, ...]) -> dict[str, int]:
 
 
 def process(own: HAProxy) -> list[str]:
-    """The global section: two connections an order that waits, and the socket."""
+    """The global section: threads, two connections an order that waits, and the socket."""
     return [
         "global",
+        f"  nbthread {own.threads}",
         f"  maxconn {2 * own.max_waiting + 1000}",
         f"  stats socket {own.socket} mode 600 level admin expose-fd listeners",
         "  stats timeout 1h",

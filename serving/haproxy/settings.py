@@ -36,7 +36,8 @@ class HAProxy:
     `API-key tier`) says of the client's `key_header`. `max_waiting` orders may queue in all, a tier's share of that by its
     priority; beyond `lifo_after` the newest of a class is served first. An account holds at most `account_share` of the places
     while there is a queue. What comes beyond a tier's quota waits for a free slot, or is refused at once, where nodes take
-    more orders than they settle (a chain's mempool). Times are seconds.
+    more orders than they settle (a chain's mempool). `threads` of HAProxy share one queue, which made
+    two of them ten times slower than one. Times are seconds.
     """
 
     socket: str
@@ -57,6 +58,7 @@ class HAProxy:
     connect_timeout_s: float = 0.5
     check_path: str | None = None
     agent_port: int | None = None
+    threads: int = 1
 
     def in_folder(self, folder: Path) -> "HAProxy":
         """The same with files in another folder."""
@@ -93,6 +95,7 @@ def rules(own: HAProxy, venue: Venue) -> Iterator[Rule]:
         f"tier_from = {own.tier_from!r}, keys = {own.keys!r}",
         "name the file of keys, or trust a header",
     )
+    yield 1 <= own.threads <= 64, f"{where}.threads from 1 to 64", str(own.threads), "1 suits most"
     yield (
         1 <= own.lifo_after < own.max_waiting,
         f"{where}.lifo_after from 1 to max_waiting",

@@ -8,21 +8,25 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from serving.capacity.processes import ProcessPlane
+from serving.capacity.settings import Processes
 from serving.dataplane import DataPlaneError
 from serving.dataplanes import main
+from serving.gateway import Report
 from serving.haproxy.files import check, write
 from serving.haproxy.plane import HAProxyPlane, maps_of
 from serving.haproxy.render import NO_QUOTA
+from serving.haproxy.retiring import Front
 from serving.haproxy.settings import HAProxy, Server
 from serving.settings import read_settings
 from shaper.observed import Observed
-from shaper.plan import plan
-from tests.integration.parts import free_port, part
+from shaper.plan import Plan, plan
+from tests.integration.parts import free_port, free_ports, part
 from tests.integration.venues import tier_section
 from tests.serving.haproxy.made import SLOTS, planned, section, venue
 from tests.serving.process import running
@@ -175,6 +179,12 @@ def sections(ports: tuple[int, ...]) -> str:
     return "".join([*map(tier_section, venue().tiers), *nodes])
 
 
+def planned_units(units: int) -> Plan:
+    """A plan that buys some units."""
+    made = planned(venue(), 10.0)
+    return replace(made, capacity=(replace(made.capacity[0], units=units),))
+
+
 async def in_force(plane: HAProxyPlane) -> dict[str, str]:
     """Weights by node and quotas by tier, as HAProxy tells them."""
     session = await plane.connected()
@@ -274,6 +284,27 @@ async def test_a_node_that_was_bought_takes_orders_and_is_let_go_without_losing_
     with pytest.raises(DataPlaneError, match="n3"):
         await plane.ready("n3")
     await plane.close()
+
+
+async def test_a_process_that_is_released_and_one_that_is_bought_in_its_place_lose_no_order(tmp_path: Path) -> None:
+    first, bind = free_ports(3)[0], free_port()
+    own = section(tmp_path, (first, first + 1, first + 2), bind=f"127.0.0.1:{bind}")
+    pool = Processes(load("cold", 0.5, 0.2, "{port}"), first)
+    plane = ProcessPlane(pool, venue(), Front(own))
+    with process(part("haproxy"), "-f", str(write(own, venue()))):
+        await plane.apply(planned_units(2))
+        while (report := await plane.report()) is None or report.ready_units != 2:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(3.0)  # the checks have to find one down and two up
+        sent = asyncio.create_task(orders(bind, 8.0 / CAPACITY_PER_S, 6.0, 0.0))
+        await asyncio.sleep(2.0)  # with the start of the clients
+        await plane.apply(planned_units(1))
+        await asyncio.gather(*plane.under_way)
+        assert await plane.report() == Report(ready_units=1, ordered_units=1)
+        await plane.apply(planned_units(2))
+        found = await sent
+        await plane.close()
+    assert all(tier["served"] == tier["sent"] for tier in found.values()), found
 
 
 async def test_the_agent_is_asked_for_the_weights(tmp_path: Path) -> None:

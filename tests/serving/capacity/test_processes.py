@@ -16,8 +16,8 @@ LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(s
 STUBBORN = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(sys.argv); time.sleep(60)"
 
 
-def with_pool(job: Callable[[ProcessPlane], Awaitable[None]], code: str = LISTEN, grace_s: float = 5.0) -> ProcessPlane:
-    own = Processes((sys.executable, "-S", "-c", code, "{port}"), free_port(), grace_s=grace_s)
+def with_pool(job: Callable[[ProcessPlane], Awaitable[None]], code: str = LISTEN, **limits: float) -> ProcessPlane:
+    own = Processes((sys.executable, "-S", "-c", code, "{port}"), free_port(), **limits)  # type: ignore[arg-type]
     plane = ProcessPlane(own, venue())
 
     async def whole() -> None:
@@ -62,10 +62,48 @@ def test_a_worker_that_does_not_end_when_asked_is_ended() -> None:
         worker = plane.workers[0]
         await asyncio.sleep(0.3)
         await plane.apply(plan(0))
-        await asyncio.gather(*plane.ending)
+        await asyncio.gather(*plane.under_way)
         assert not worker.lives
 
     with_pool(job, STUBBORN, grace_s=0.1)
+
+
+class Recorded:
+    """A proxy that is slow to drain, or that cannot be told."""
+
+    def __init__(self, fault: DataPlaneError | None = None) -> None:
+        self.told: list[str] = []
+        self.fault = fault
+
+    async def drain(self, address: str) -> None:
+        await self.expect(f"drain {address}")
+        await asyncio.sleep(60)
+
+    async def expect(self, address: str) -> None:
+        self.told.append(address)
+        if self.fault is not None:
+            raise self.fault
+
+
+@pytest.mark.parametrize("fault", [None, DataPlaneError("no HAProxy")])
+def test_a_proxy_is_told_before_a_worker_ends_and_that_it_is_slow_or_gone_holds_nothing_up(
+    fault: DataPlaneError | None,
+) -> None:
+    front = Recorded(fault)
+
+    async def job(plane: ProcessPlane) -> None:
+        plane.front = front
+        await plane.apply(plan(1))
+        worker = plane.workers[0]
+        await warm(plane, 1)
+        await plane.apply(plan(0))
+        await asyncio.sleep(0)
+        assert worker.lives
+        await asyncio.gather(*plane.under_way)
+        assert not worker.lives
+        assert front.told == [f"127.0.0.1:{worker.port}", f"drain 127.0.0.1:{worker.port}"]
+
+    with_pool(job, drain_s=0.05)
 
 
 def test_a_command_that_cannot_start_is_said() -> None:
@@ -75,7 +113,13 @@ def test_a_command_that_cannot_start_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "own", [Processes(("serve",)), Processes(("serve", "{port}"), 65530), Processes(("serve", "{port}"), grace_s=0.0)]
+    "own",
+    [
+        Processes(("serve",)),
+        Processes(("serve", "{port}"), 65530),
+        Processes(("serve", "{port}"), grace_s=0.0),
+        Processes(("serve", "{port}"), drain_s=0.0),
+    ],
 )
 def test_settings_that_cannot_be_break_a_rule(own: Processes) -> None:
     assert not all(holds for holds, *_ in process_rules(own, venue()))

@@ -26,6 +26,7 @@ def test_the_section_of_the_example_contradicts_nothing() -> None:
         ({"tier_from": "key"}, "keys"),
         ({"keys": "keys.map"}, "keys"),
         ({"lifo_after": 0}, "lifo_after"),
+        ({"threads": 0}, "threads"),
         ({"account_share": 0.0}, "account_share"),
         ({"queue_timeout_s": 0.0}, "queue_timeout_s"),
         ({"tier_header": "x tier"}, "headers"),
