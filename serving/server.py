@@ -6,6 +6,7 @@ after the answers and the step under way.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -76,8 +77,9 @@ class Server(BoundedServer):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then print the address."""
+        """Start, then print the address. What is there by now stays: the collector need not go through it while a plan waits."""
         await super().startup(sockets)
+        gc.freeze()
         if self.started and not self.should_exit:
             for listener in sockets or ():
                 url = address(listener)
