@@ -1,7 +1,8 @@
 """The C heap of the sidecar.
 
 Decided here: all threads share one arena. With one for each (glibc's own choice, up to eight a core), what one thread takes and
-another gives back leaves holes in all of them: 18 MiB after 336,000 rows and as many orders, and rising; with one, under 4 MiB.
+another gives back leaves holes in all of them: 18 MiB after 336,000 rows and as many orders, and rising; with one, 2 to 4 MiB after
+half as many.
 """
 
 import ctypes
