@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from data.environment import history_folder, settings_told, tracking_server
 from data.errors import UsageError
 from serving import logs
+from serving.heap import one_arena
 from serving.security import Access, keyring, require_certificates
 from serving.settings import Settings, check, is_loopback, read_settings
 from serving.tracing import tracer
@@ -44,6 +45,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, help="port to listen on, instead of server.port; 0 picks a free one")
     parser.add_argument("--check", action="store_true", help="check settings, model and history, then end")
     options = parser.parse_args(argv)
+    one_arena()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is served the file is about to be read anyway
     settings = told(options)
     access = Access(settings.security, keyring(settings.security), is_loopback(settings.server.host))

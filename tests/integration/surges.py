@@ -1,4 +1,4 @@
-"""One simulated surge, and sidecars that buy real units for it: each is a process that is cold for 20 s."""
+"""One simulated surge, and sidecars that buy real units for it: each is a process that is cold for a while."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from tests.serving.haproxy.made import venue
 from tests.serving.process import Running, running
 
 SURGE = datetime(2024, 1, 3, 9, tzinfo=UTC)
-WARM_S, SLOTS, UNITS, RATE_PER_S = 20.0, 2, 5, 15.0
+SLOTS, UNITS, RATE_PER_S = 2, 5, 15.0
 CALM = {"critical": 1.0, "hedge": 1.0, "maker": 6.0, "taker": 3.0, "bulk": 1.6}
 WORLD = """
 summary = "Every hour an auction settles: within seconds three to four times the orders, for a minute."
@@ -106,6 +106,10 @@ class Spell:
     start: datetime = SURGE - timedelta(seconds=60)
     orders: datetime = SURGE - timedelta(seconds=35)
     until: datetime = SURGE + timedelta(seconds=35)
+    warm_s: float = 20.0  # that a unit takes to be warm
+
+
+SHORT = Spell(SURGE - timedelta(seconds=25), SURGE - timedelta(seconds=9), SURGE + timedelta(seconds=13), 10.0)
 
 
 def scenario() -> str:
@@ -118,10 +122,18 @@ def bought(folder: Path, policy: str, world: Path, artefact: Path, spell: Spell)
     """A sidecar of a policy with its HAProxy and its pool; the port that orders go to."""
     folder.mkdir()
     bind, ports = free_port(), free_ports(UNITS)
-    command = [sys.executable, "-m", "tests.integration.load", "cold", str(WARM_S), str(SLOTS / RATE_PER_S), "{port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.integration.load",
+        "cold",
+        str(spell.warm_s),
+        str(SLOTS / RATE_PER_S),
+        "{port}",
+    ]
     text = CONFIG.format(
         artefact=artefact, world=world, start=spell.start.isoformat(), until=spell.until.isoformat(), trust=TRUST[policy],
-        bind=bind, command=json.dumps(command), first_port=ports[0], rate=RATE_PER_S, units=UNITS, warm_s=WARM_S,
+        bind=bind, command=json.dumps(command), first_port=ports[0], rate=RATE_PER_S, units=UNITS, warm_s=spell.warm_s,
     )  # fmt: skip
     text += "".join(tier_section(tier) for tier in venue().tiers)
     text += "".join(NODE.format(place=i, port=port, slots=SLOTS, rate=RATE_PER_S) for i, port in enumerate(ports))

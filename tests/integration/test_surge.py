@@ -1,4 +1,4 @@
-"""Capacity that takes 20 s to arrive: the same surge with a sidecar whose forecast leads and with one that reacts, drawn."""
+"""Capacity that takes its time to arrive: the same surge with a sidecar whose forecast leads and with one that reacts, drawn."""
 
 import asyncio
 from pathlib import Path
@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from data.commands import main as data
-from tests.integration.surges import SURGE, TRUST, Spell, bought, play, scenario
+from tests.integration.surges import SHORT, SURGE, TRUST, Spell, bought, play, scenario
 from training.commands.timeline import main as timeline
 from training.commands.train import main as train
 from training.lived import ORDERS, SERIES, read_lived
 
-pytestmark = pytest.mark.integration
 FIT = {
     "data.panel.horizons": "[1,2,3,4]", "data.panel.levels": "[0.05,0.25,0.5,0.75,0.95]", "data.split.validation_days": "0.1",
     "data.split.calibration_days": "0.5", "boosting.max_iter": "40", "boosting.learning_rate": "0.2", "boosting.spike_iter": "5",
@@ -45,19 +44,23 @@ async def lived(folder: Path, policy: str, world: Path, artefact: Path, spell: S
         assert await asyncio.to_thread(sidecar.stop) == 0
 
 
+@pytest.mark.parametrize(
+    "spell", [pytest.param(SHORT, marks=pytest.mark.integration), pytest.param(Spell(), marks=pytest.mark.long)]
+)
 @pytest.mark.timeout(400)
 def test_the_forecast_led_sidecar_has_the_extra_node_warm_before_the_surge_and_the_reactive_one_does_not(
-    tmp_path: Path,
+    tmp_path: Path, spell: Spell
 ) -> None:
     world, artefact = trained(tmp_path)
 
     async def both() -> None:
-        await asyncio.gather(*(lived(tmp_path, policy, world, artefact, Spell()) for policy in TRUST))
+        await asyncio.gather(*(lived(tmp_path, policy, world, artefact, spell) for policy in TRUST))
 
     asyncio.run(both())
     assert timeline([*(str(tmp_path / policy) for policy in TRUST), "--out", str(tmp_path / "timeline")]) == 0
     assert "<svg" in (tmp_path / "timeline" / "report.html").read_text()
     led, reactive = (read_lived(tmp_path / policy) for policy in TRUST)
+    print(f"onset {led.onset_s}, warm {led.warm_s} and {reactive.warm_s}")
     assert led.onset_s is not None
     assert led.warm_s is not None
     assert led.warm_s <= led.onset_s

@@ -124,3 +124,22 @@ def test_inference_needs_the_role_to_read_and_the_server_s_health_none(sidecar: 
         assert (await stub.ModelInfer(infer(), metadata=(("authorization", f"Bearer {SECRETS['read']}"),))).outputs
 
     talk(sidecar, conversation, Access(settings, keyring(settings), is_local=False))
+
+
+def test_a_call_that_fails_is_ended_once_with_what_was_wrong_or_with_a_fault_that_is_in_the_log(
+    sidecar: Sidecar, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    async def conversation(_: Any, channel: Any) -> None:
+        stub = stub_of(channel)
+        other = await status_of(stub.ModelMetadata(pb.ModelMetadataRequest(name="other")))
+        assert other[0] == grpc.StatusCode.NOT_FOUND
+        assert not caplog.records
+        monkeypatch.setattr(InferenceEndpoint, "model", broken)
+        for call in (stub.ModelReady(pb.ModelReadyRequest(name="echo")), stub.ModelInfer(infer())):
+            assert await status_of(call) == (grpc.StatusCode.INTERNAL, "RuntimeError: see the log")
+        assert [record.message for record in caplog.records] == ["an inference failed"] * 2
+
+    talk(sidecar, conversation)
