@@ -1,10 +1,9 @@
 """Spike probabilities read off quantiles: how far the threshold lies beyond what is expected over the coming ticks.
 
 Decided here: what tells an onset is the distance of the threshold, as it stands at the time of issue, to the median in widths of
-the upper half of the band, averaged over the horizons, and beside it the logarithm of that width, for the tails beyond a wide
-band are thinner; log-odds are linear in both, with a constant for each horizon (proportional odds, McCullagh 1980). Onsets are
-rare: a classifier with inputs of its own must learn from some dozens of episodes what the quantiles have learnt from every tick.
-A few numbers a target have little to overfit.
+the upper half of the band, averaged over the horizons; log-odds fall with it in a straight line, with a constant for each
+horizon (proportional odds, McCullagh 1980). Onsets are rare: a classifier with inputs of its own must learn from some dozens of
+episodes what the quantiles have learnt from every tick. Two numbers a target and horizon have little to overfit.
 """
 
 from dataclasses import dataclass, replace
@@ -27,15 +26,12 @@ SMALLEST_WIDTH = np.float32(1e-6)
 
 @dataclass(frozen=True)
 class Onsets:
-    """Log-odds are `constant` (horizon, target) − `slope` (target) × distance − `lean` (target) × ln(width).
-
-    `usual` (target) stands in for an unknown distance to the threshold at one horizon.
+    """Log-odds are `constant` (horizon, target) − `slope` (target) × distance; `usual` (target) stands in for an unknown one.
 
     Where `told` (target) is false nothing could be learnt, and probabilities are those of the members.
     """
 
     slope: Array
-    lean: Array
     constant: Array
     usual: Array
     told: NDArray[np.bool_]
@@ -45,7 +41,7 @@ class Onsets:
         """Nothing learnt of any target."""
         horizons, targets = len(contract.horizons), len(contract.targets)
         blank = np.zeros(targets, np.float32)
-        return Onsets(blank, blank, np.zeros((horizons, targets), np.float32), blank, np.zeros(targets, np.bool_))
+        return Onsets(blank, np.zeros((horizons, targets), np.float32), blank, np.zeros(targets, np.bool_))
 
 
 def columns(contract: Contract) -> list[int]:
@@ -61,45 +57,38 @@ def distance(quantiles: Array, newest: Array, contract: Contract) -> Array:
 
     `quantiles` are (n, horizon, target, level), `newest` the newest rows (n, features) of the windows.
     """
-    limit, middle = newest[:, None, columns(contract)], quantiles[..., shape_of(contract).middle]
-    found: Array = ((limit - middle) / widths(quantiles, contract)).clip(-FARTHEST, FARTHEST).mean(axis=1)
-    return found
-
-
-def widths(quantiles: Array, contract: Contract) -> Array:
-    """(n, horizon, target): the highest quantile over the median."""
-    found: Array = np.maximum(quantiles[..., -1] - quantiles[..., shape_of(contract).middle], SMALLEST_WIDTH)
+    middle, top = quantiles[..., shape_of(contract).middle], quantiles[..., -1]
+    limit = newest[:, None, columns(contract)]
+    found: Array = ((limit - middle) / np.maximum(top - middle, SMALLEST_WIDTH)).clip(-FARTHEST, FARTHEST).mean(axis=1)
     return found
 
 
 def learnt(start: Onsets, quantiles: Array, newest: Array, labels: Labels, contract: Contract) -> Onsets:
     """The line of every target that has enough onsets, fitted where it is at risk; `labels` are of the same issue ticks."""
     far, found = distance(quantiles, newest, contract), start
-    read = np.stack([far, np.log(widths(quantiles, contract).mean(axis=1))], axis=-1).astype(np.float64)
     for place in range(far.shape[1]):
         counted = labels.known[:, -1, place] & labels.at_risk[:, place] & np.isfinite(far[:, place])
         crossed = labels.crossed[counted][:, :, place] > 0
         spikes = int(crossed[:, -1].sum()) if len(crossed) else 0
         if min(spikes, len(crossed) - spikes) >= FEWEST_SPIKES:
-            found = with_line(found, place, read[counted, place], crossed)
+            found = with_line(found, place, far[counted, place].astype(np.float64), crossed)
     return found
 
 
-def with_line(onsets: Onsets, place: int, read: NDArray[np.float64], crossed: NDArray[np.bool_]) -> Onsets:
-    """The same with the line of one target, from distances and log widths (n, 2) and spikes by each horizon (n, horizon)."""
+def with_line(onsets: Onsets, place: int, far: NDArray[np.float64], crossed: NDArray[np.bool_]) -> Onsets:
+    """The same with the line of one target, from distances (n) and spikes by each horizon (n, horizon)."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=1e3, max_iter=1000).fit(-read, crossed[:, -1])
-    slope, lean, constant = max(float(fitted.coef_[0, 0]), 0.0), float(fitted.coef_[0, 1]), onsets.constant.copy()
-    rates = [constant_of(-read @ (slope, lean), float(rate)) for rate in crossed.mean(axis=0)]
+    fitted = LogisticRegression(C=1e3, max_iter=1000).fit(-far[:, None], crossed[:, -1])
+    slope, constant = max(float(fitted.coef_[0, 0]), 0.0), onsets.constant.copy()
+    rates = [constant_of(-slope * far, float(rate)) for rate in crossed.mean(axis=0)]
     constant[:, place] = np.maximum.accumulate(rates)
     here = np.arange(len(onsets.told)) == place
     return replace(
         onsets,
         slope=np.where(here, np.float32(slope), onsets.slope),
-        lean=np.where(here, np.float32(lean), onsets.lean),
         constant=constant,
-        usual=np.where(here, np.float32(read[:, 0].mean()), onsets.usual),
+        usual=np.where(here, np.float32(far.mean()), onsets.usual),
         told=onsets.told | here,
     )
 
@@ -115,8 +104,6 @@ def add_onsets(stage: Stage, onsets: Onsets, contract: Contract, members: str, a
     ratio = stage.add("Div", stage.add("Sub", limit, middle), width)
     known = stage.add("Where", stage.add("IsNaN", ratio), onsets.usual[None, None, :, None], ratio)
     far = stage.add("ReduceMean", stage.clipped(known, -FARTHEST, FARTHEST), whole([1, 3]), keepdims=0)
-    wide = stage.add("Log", stage.add("ReduceMean", width, whole([1, 3]), keepdims=0))
-    falls = [stage.add("Mul", read, by[None]) for read, by in ((far, onsets.slope), (wide, onsets.lean))]
-    fall = stage.add("Unsqueeze", stage.add("Add", *falls), whole([1]))
+    fall = stage.add("Mul", stage.add("Unsqueeze", far, whole([1])), onsets.slope[None, None, :])
     own = stage.add("Sigmoid", stage.add("Sub", onsets.constant[None], fall))
     stage.add("Where", onsets.told[None, None, :], own, members, name=answer)

@@ -16,7 +16,7 @@ from training.artefact import load, run
 from training.combination import Member, Weights, combined, joined, require_alike
 from training.combine import Combining, combine
 from training.export import export
-from training.onset import Onsets, distance, widths
+from training.onset import Onsets, distance
 from training.stacking import best, loss, stacked
 
 # One member knows both targets; the other one of them, from fewer columns of a shorter past.
@@ -59,15 +59,15 @@ def test_answers_are_averaged_by_target_and_horizon(members: list[Member]) -> No
 
 def test_spikes_read_off_the_quantiles_are_those_of_the_arithmetic(members: list[Member]) -> None:
     asked = windows(40, seed=3, holes=0.1)
-    constant, told = np.float32([[-1, 0], [-0.5, 0], [0, 0]]), np.array([True, False])
-    onsets = Onsets(np.float32([1.5, 0]), np.float32([0.4, 0]), constant, np.float32([2, 0]), told)
+    onsets = Onsets(
+        np.float32([1.5, 0]), np.float32([[-1, 0], [-0.5, 0], [0, 0]]), np.float32([2, 0]), np.array([True, False])
+    )
     weights = Weights.equal(members, SMALL)
     quantiles, spike = run(load(combined(members, weights, SMALL, onsets), Path("combined")), asked)
     _, average = run(load(combined(members, weights, SMALL), Path("combined")), asked)
     far = distance(quantiles, asked[:, -1], SMALL)[:, :1]
     assert np.isnan(far).any()
-    wide = np.log(widths(quantiles, SMALL).mean(axis=1))[:, :1]
-    odds = constant[None, :, 0] - 1.5 * np.where(np.isnan(far), 2, far) - 0.4 * wide
+    odds = onsets.constant[None, :, 0] - 1.5 * np.where(np.isnan(far), 2, far)
     np.testing.assert_allclose(spike[:, :, 0], 1 / (1 + np.exp(-odds)), atol=1e-5)
     np.testing.assert_array_equal(spike[:, :, 1], average[:, :, 1])
 
