@@ -14,7 +14,8 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # xds-protos ships old copies of opentelemetry-proto's modules in its place; MLflow needs the new ones, Envoy takes either.
 AFTER_XDS := $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --force-reinstall -c constraints.txt opentelemetry-proto
 
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
+# A process for each core, and so one thread in each: OpenMP's threads spin while they wait, which starves the other process.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-integration parts benchmark lint audit champions clean help
 
@@ -38,10 +39,10 @@ demo: $(STAMP) ## the whole story offline, on a simulated world or on SHAPER_HIS
 	$(BIN)/shaper demo
 
 test: $(STAMP) ## the default tests, a process for each core
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(SIDE_BY_SIDE)
 
 test-integration: $(STAMP) ## the tests that start real parts
-	$(BIN)/python -m pytest -m 'integration and not alone' $(SIDE_BY_SIDE)
+	$(SIDE_BY_SIDE) -m 'integration and not alone'
 	$(BIN)/python -m pytest -m 'integration and alone'
 
 parts: ## install the real parts of the integration tests (Debian and npm packages; asks for root)
