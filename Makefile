@@ -14,9 +14,6 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # xds-protos ships old copies of opentelemetry-proto's modules in its place; MLflow needs the new ones, Envoy takes either.
 AFTER_XDS := $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --force-reinstall -c constraints.txt opentelemetry-proto
 
-# A process for each core, and so one thread in each: OpenMP's threads spin while they wait, which starves the other process.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
-
 .PHONY: demo test test-integration parts benchmark lint audit champions clean help
 
 help: ## show this list
@@ -38,12 +35,12 @@ $(BENCHMARK_STAMP): $(STAMP)
 demo: $(STAMP) ## the whole story offline, on a simulated world or on SHAPER_HISTORY
 	$(BIN)/shaper demo
 
+# One thread in each process: OpenMP's threads spin while they wait, which starves the other processes.
 test: $(STAMP) ## the default tests, a process for each core
-	$(SIDE_BY_SIDE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-integration: $(STAMP) ## the tests that start real parts
-	$(SIDE_BY_SIDE) -m 'integration and not alone'
-	$(BIN)/python -m pytest -m 'integration and alone'
+	$(BIN)/python -m pytest -m integration
 
 parts: ## install the real parts of the integration tests (Debian and npm packages; asks for root)
 	apt-get update -qq

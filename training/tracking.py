@@ -35,6 +35,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Schema, TensorSpec
 from mlflow.utils.autologging_utils import autologging_is_disabled
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from data.contract import DIGEST_KEY, MODEL_FILE, Contract
 
@@ -224,7 +225,15 @@ class Run:
         digest, where = contract.data_digest[:DIGEST_LENGTH], json.dumps({"uri": str(source)})
         made = Dataset(source.name or "history", digest, "local", where, json.dumps(columns), json.dumps(window))
         context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
-        self.store.client.log_inputs(self.run_id, [DatasetInput(made, [context])])
+        # Of two runs that tell of a dataset at once, the store takes one; the other finds it there when it tells again.
+        for attempt in Retrying(
+            retry=retry_if_exception_type(MlflowException),
+            stop=stop_after_attempt(3),
+            wait=wait_random(0, 1),
+            reraise=True,
+        ):
+            with attempt:
+                self.store.client.log_inputs(self.run_id, [DatasetInput(made, [context])])
 
     def model(self, folder: Path, contract: Contract) -> str:
         """Keep an artefact as this run's model, with its signature; returns the model's identity."""

@@ -36,7 +36,7 @@ from tests.integration.venues import tier_section
 from tests.serving.haproxy.made import venue
 from tests.serving.process import Running, running
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone]
+pytestmark = pytest.mark.anyio
 KNOWN_S = 15.0  # within which a proxy has told of its load; an Envoy does so every 5 s
 Rows = dict[str, tuple[int, int, float]]  # sent, refused, share on time by tier
 NODE = """

@@ -13,8 +13,6 @@ from tests.serving.embedded.load import Result, Stream, paced, send_transaction,
 from tests.serving.embedded.processes import Chain, chain, require_once, write_gateway
 from tests.serving.process import running
 
-pytestmark = pytest.mark.alone
-
 PAUSE_S = 0.1  # that an order takes a node
 DEADLINE_S = 2.0
 ACT_S = 0.8

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.envoys import Proxy, control, envoy, named_nodes, settings, until
 from tests.integration.parts import free_port
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 BOTH = {"fra-1": 0.75, "nrt-1": 0.25}
 ENOUGH = {"maker": 500.0, "taker": 500.0}
 

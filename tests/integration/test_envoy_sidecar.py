@@ -7,7 +7,7 @@ from tests.integration.envoys import Proxy, envoy, named_nodes, settings, until
 from tests.serving.made import write_artefact, write_config, write_history
 from tests.serving.process import Running, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 NODE = """
 [[venue.nodes]]
 name = "{name}"

@@ -13,7 +13,7 @@ from tests.serving.embedded.load import transaction
 from tests.serving.embedded.processes import chain, hash_of, write_gateway
 from tests.serving.process import running
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 
 async def send(http: httpx.AsyncClient, number: int, key: str = "crowd") -> int:

@@ -31,7 +31,7 @@ from tests.integration.venues import tier_section
 from tests.serving.haproxy.made import SLOTS, planned, section, venue
 from tests.serving.process import running
 
-pytestmark = [pytest.mark.integration, pytest.mark.anyio, pytest.mark.alone]
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 SERVICE_S, SECONDS, WARM_S, OVERLOAD, QUEUE_S = 0.02, 8.0, 3.0, 10.0, 1.0
 SIDECAR = """
 [server]

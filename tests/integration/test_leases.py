@@ -11,7 +11,7 @@ import pytest
 from tests.integration.leasing import Venue, redis, sidecars
 from tests.integration.parts import absent, free_port
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 TTL_S = 1.0
 DEMANDS = [5.0, 60.0, 60.0]  # of 100: the first leaves most of its share to the others
 LENT = (0.05, 0.475, 0.475)

@@ -8,7 +8,7 @@ import pytest
 from tests.serving.made import START, contract, counts, posted, write_artefact, write_config, write_history
 from tests.serving.process import COMMAND, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.alone]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from tests.serving.embedded.processes import chain, write_gateway
 from tests.serving.made import START, counts, posted
 from tests.serving.process import running
 
-pytestmark = pytest.mark.alone
-
 KEPT = '[audit]\nfolder = "audit"\nfiles = 2\nfile_mb = 1\n[state]\nfolder = "state"\nevery_s = 5\n[feed]\nclock = "rows"\n'
 SPAN_S, ROWS_A_SECOND = 42, 2
 WARM_SHARE = 0.3  # of the rounds, in which buffers, memories of orders and the allocator's arenas fill

@@ -11,8 +11,6 @@ from training.commands.timeline import main as timeline
 from training.commands.train import main as train
 from training.lived import ORDERS, SERIES, read_lived
 
-pytestmark = pytest.mark.alone
-
 FIT = {
     "data.panel.horizons": "[1,2,3,4]", "data.panel.levels": "[0.05,0.25,0.5,0.75,0.95]", "data.split.validation_days": "0.1",
     "data.split.calibration_days": "0.5", "boosting.max_iter": "40", "boosting.learning_rate": "0.2", "boosting.spike_iter": "5",

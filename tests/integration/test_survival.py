@@ -23,8 +23,6 @@ from tests.serving.embedded.processes import chain, require_once, write_gateway
 from tests.serving.made import START, counts, posted
 from tests.serving.process import Running, running
 
-pytestmark = pytest.mark.alone
-
 KEPT = '[audit]\nfolder = "audit"\n[state]\nfolder = "state"\nevery_s = 1\n[feed]\nclock = "rows"\n'
 BACK_WITHIN_S, BARE_START_S = 5.0, 2.0  # on a machine that is so busy that a bare start takes longer, in proportion
 SPAN_S, ORDER_S, DEADLINE_S = 60, 0.02, 2.0

@@ -1,8 +1,10 @@
 """The local store, and what a run keeps."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from data.contract import read_contract
 from tests.training.registered import write_artefact
@@ -61,6 +63,23 @@ def test_the_environment_names_versions_and_the_commit() -> None:
     found = tracking.environment()
     assert found["version.torch"]
     assert found["code_version"].startswith("0.")
+
+
+def test_a_dataset_that_another_run_tells_of_at_the_same_time_is_told_again(
+    store: tracking.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell, clashes = store.client.log_inputs, [MlflowException("UNIQUE constraint failed: datasets.digest")]
+
+    def clashing(*told: Any) -> None:
+        if clashes:
+            raise clashes.pop()
+        tell(*told)
+
+    monkeypatch.setattr(store.client, "log_inputs", clashing)
+    run = store.start("lineage", "fit", {})
+    run.dataset(read_contract(write_artefact(tmp_path / "artefact", "long", 8)), tmp_path / "history")
+    run.end()
+    assert len(store.client.get_run(run.run_id).inputs.dataset_inputs) == 1
 
 
 def test_a_run_knows_its_data_and_its_model_with_a_signature(store: tracking.Store, tmp_path: Path) -> None:
