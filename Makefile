@@ -14,6 +14,11 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # xds-protos ships old copies of opentelemetry-proto's modules in its place; MLflow needs the new ones, Envoy takes either.
 AFTER_XDS := $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --force-reinstall -c constraints.txt opentelemetry-proto
 
+# One thread in each process: OpenMP's threads spin while they wait, which starves the other processes.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+# Minutes of computing in which nothing is timed; the other integration tests have the machine to themselves.
+BATCH := tests/integration/test_readme.py tests/integration/test_recorded_history.py tests/training/test_notebooks.py
+
 .PHONY: demo test test-integration parts benchmark lint audit champions clean help
 
 help: ## show this list
@@ -35,12 +40,12 @@ $(BENCHMARK_STAMP): $(STAMP)
 demo: $(STAMP) ## the whole story offline, on a simulated world or on SHAPER_HISTORY
 	$(BIN)/shaper demo
 
-# One thread in each process: OpenMP's threads spin while they wait, which starves the other processes.
 test: $(STAMP) ## the default tests, a process for each core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(SIDE_BY_SIDE)
 
 test-integration: $(STAMP) ## the tests that start real parts
-	$(BIN)/python -m pytest -m integration
+	$(SIDE_BY_SIDE) -m integration $(BATCH)
+	$(BIN)/python -m pytest -m integration $(BATCH:%=--ignore=%)
 
 parts: ## install the real parts of the integration tests (Debian and npm packages; asks for root)
 	apt-get update -qq
