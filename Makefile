@@ -16,8 +16,6 @@ AFTER_XDS := $(BIN)/python -m pip install --disable-pip-version-check -q --no-de
 
 # One thread in each process: OpenMP's threads spin while they wait, which starves the other processes.
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
-# Minutes of computing in which nothing is timed; the other integration tests have the machine to themselves.
-BATCH := tests/integration/test_readme.py tests/integration/test_recorded_history.py tests/training/test_notebooks.py
 
 .PHONY: demo test test-integration parts benchmark lint audit champions clean help
 
@@ -44,8 +42,7 @@ test: $(STAMP) ## the default tests, a process for each core
 	$(SIDE_BY_SIDE)
 
 test-integration: $(STAMP) ## the tests that start real parts
-	$(SIDE_BY_SIDE) -m integration $(BATCH)
-	$(BIN)/python -m pytest -m integration $(BATCH:%=--ignore=%)
+	$(BIN)/python -m pytest -m integration
 
 parts: ## install the real parts of the integration tests (Debian and npm packages; asks for root)
 	apt-get update -qq
